@@ -1,0 +1,1 @@
+"""FHIR R4: the one door to fhir.resources, validation, OperationOutcome, instruments."""
