@@ -1,0 +1,151 @@
+"""One database, SQLite or PostgreSQL: connections, transactions and migrations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from fhirsvc.errors import Category, FhirsvcError
+
+T = TypeVar("T")
+RACES = 5  # how often a transaction that lost a race is tried again
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Database:
+    """Transactions on one database; safe to share between threads.
+
+    ``url`` is an SQLAlchemy URL: ``sqlite:///file.db`` or ``postgresql+psycopg://…``. On SQLite
+    every connection is WAL with ``synchronous=FULL`` (a commit survives losing power), and a
+    write takes its lock at BEGIN, so that two writers queue instead of failing half-way:
+    https://www.sqlite.org/lang_transaction.html
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = sa.make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        # Parameters hold record bodies: never in an error's text.
+        options: dict[str, Any] = {"hide_parameters": True, "pool_size": 20, "max_overflow": 40}
+        if self.is_sqlite:
+            _make_private(self.path)
+        else:
+            options["pool_pre_ping"] = True
+        self.engine = sa.create_engine(self.url, **options)
+        if self.is_sqlite:
+            sa.event.listen(self.engine, "connect", _tune_sqlite)
+            sa.event.listen(self.engine, "begin", _begin_sqlite)
+        self._writer = self.engine.execution_options(writes=True)
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file; an error (INVALID) for other databases and for ``:memory:``."""
+        if not self.is_sqlite or self.url.database in (None, "", ":memory:"):
+            raise FhirsvcError(Category.INVALID, "an SQLite database must be a file", "database")
+        return Path(str(self.url.database))
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that only reads."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that commits at the end of the block, or rolls back on an exception."""
+        with self._writer.begin() as connection:
+            yield connection
+
+    def run(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run ``work`` in a writing transaction, again when it lost a race to another one.
+
+        ``work`` must do nothing but read and write the database, because it may run more than
+        once. Races are what PostgreSQL reports as deadlocks and serialization failures, and a
+        unique rule that another transaction filled first.
+        """
+        for remaining in range(RACES, -1, -1):
+            try:
+                with self.write() as connection:
+                    return work(connection)
+            except sa.exc.DBAPIError as error:
+                if not remaining or not _is_race(error):
+                    raise
+        raise AssertionError("the last round returns or raises")
+
+    def upgrade(self, revision: str = "head") -> None:
+        """Bring the schema to ``revision``; does nothing when it is there already."""
+        with self.write() as connection:
+            if not self.is_sqlite:
+                # Two processes starting together must not both create the tables.
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7033116)"))
+            config = _alembic()
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+
+    def revision(self) -> str | None:
+        """The revision the schema is at; None for an empty database."""
+        with self.read() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+
+    def check(self) -> None:
+        """Raise CONFLICT unless the schema is at the newest revision this version knows."""
+        head = ScriptDirectory.from_config(_alembic()).get_current_head()
+        current = self.revision()
+        if current != head:
+            raise FhirsvcError(
+                Category.CONFLICT,
+                f"the schema is at {current or 'nothing'}, this version needs {head}: "
+                "run `fhirsvc db upgrade`",
+                "database",
+            )
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def _is_race(error: sa.exc.DBAPIError) -> bool:
+    if isinstance(error, sa.exc.IntegrityError):
+        return True
+    return getattr(error.orig, "sqlstate", None) in ("40001", "40P01")  # PostgreSQL, appendix A
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _make_private(path: Path) -> None:
+    """Create the file readable by its owner alone: it holds health records."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise FhirsvcError(
+            Category.UNAVAILABLE, f"cannot open the file: {error.strerror}", str(path)
+        ) from error
+
+
+def _tune_sqlite(dbapi: Any, _record: object) -> None:
+    dbapi.isolation_level = None  # BEGIN is ours, see _begin_sqlite
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "busy_timeout=30000",
+        "foreign_keys=ON",
+    ):
+        dbapi.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,204 @@
+"""The state machine of deliveries: every change of state goes through here and is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from fhirsvc.store.records import RecordKey
+from fhirsvc.store.tables import (
+    TRANSITIONS,
+    delivery,
+    delivery_event,
+    delivery_wait,
+)
+
+REASON_LENGTH = 1000
+CHUNK = 1000  # ids in one statement: databases limit the number of parameters
+# What a delivery waits for: ("link", "Patient", "client.c-001") or ("record", "client", "c-001").
+Wait = tuple[str, str, str]
+UNSENT = ("pending", "held", "dead")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One record version on its way to one connection; times are epoch seconds."""
+
+    id: int
+    connection_id: int
+    record_type: str
+    record_id: str
+    version: int
+    state: str
+    next_at: float
+    attempts: int
+    category: str
+    reason: str
+    owner: str
+    correlation_id: str
+    created_at: float
+    updated_at: float
+
+    @property
+    def record(self) -> RecordKey:
+        """Type and id of the record."""
+        return self.record_type, self.record_id
+
+
+@dataclass(frozen=True)
+class Change:
+    """A new state and why; ``delay`` is seconds until it is due again (``pending`` only)."""
+
+    state: str
+    category: str = ""
+    reason: str = ""
+    delay: float = 0.0
+    failed: bool = False  # counts as an attempt
+    waits: frozenset[Wait] = frozenset()
+
+
+def create(
+    tx: sa.Connection,
+    versions: Sequence[tuple[RecordKey, int, str]],
+    ids: Sequence[int],
+    now: float,
+) -> int:
+    """Open a delivery of each (record, version, correlation id) to each connection id."""
+    rows = [
+        {
+            "connection_id": connection_id,
+            "record_type": key[0],
+            "record_id": key[1],
+            "version": number,
+            "correlation_id": correlation_id,
+            **_fresh(now),
+        }
+        for key, number, correlation_id in versions
+        for connection_id in ids
+    ]
+    if not rows:
+        return 0
+    made = tx.execute(sa.insert(delivery).returning(delivery.c.id), rows).scalars().all()
+    record_events(tx, [(one, "", Change("pending")) for one in made], "", now)
+    return len(made)
+
+
+def _fresh(now: float) -> dict[str, Any]:
+    return {
+        "state": "pending",
+        "next_at": now,
+        "attempts": 0,
+        "category": "",
+        "reason": "",
+        "owner": "",
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def supersede(tx: sa.Connection, keys: Iterable[RecordKey], now: float) -> int:
+    """Call off what is unsent for these records; what is being sent ends by itself."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return 0
+    which = sa.and_(
+        sa.tuple_(delivery.c.record_type, delivery.c.record_id).in_(wanted),
+        delivery.c.state.in_(UNSENT),
+    )
+    return move(tx, which, Change("superseded", reason="a newer version was accepted"), now)
+
+
+def release(
+    tx: sa.Connection, came: Iterable[Wait], now: float, connection_id: int | None = None
+) -> int:
+    """Wake what waits for one of ``came``, on one connection or (records) on all."""
+    wanted = sorted(set(came))
+    if not wanted:
+        return 0
+    target = sa.tuple_(delivery_wait.c.kind, delivery_wait.c.type, delivery_wait.c.id)
+    waiting = sa.select(delivery_wait.c.delivery_id).where(target.in_(wanted))
+    if connection_id is not None:
+        waiting = waiting.join(delivery, delivery.c.id == delivery_wait.c.delivery_id).where(
+            delivery.c.connection_id == connection_id
+        )
+    return wake(tx, list(tx.execute(waiting.distinct()).scalars()), now)
+
+
+def wake(tx: sa.Connection, ids: Sequence[int], now: float) -> int:
+    """Make these held or waiting deliveries due; others among them are left alone."""
+    woken = 0
+    for start in range(0, len(ids), CHUNK):
+        which = delivery.c.id.in_(ids[start : start + CHUNK])
+        held = sa.and_(which, delivery.c.state == "held")
+        woken += move(tx, held, Change("pending", reason="what it waited for came"), now)
+        asleep = sa.and_(which, delivery.c.state == "pending", delivery.c.next_at > now)
+        woken += tx.execute(sa.update(delivery).where(asleep).values(next_at=now)).rowcount
+    return woken
+
+
+def retry(tx: sa.Connection, delivery_id: int, now: float) -> bool:
+    """Send a held or dead delivery again; False when it is neither."""
+    which = sa.and_(delivery.c.id == delivery_id, delivery.c.state.in_(("held", "dead")))
+    return move(tx, which, Change("pending", reason="asked for again"), now) == 1
+
+
+def move(
+    tx: sa.Connection,
+    which: sa.ColumnElement[bool],
+    change: Change,
+    now: float,
+    executor: str = "",
+) -> int:
+    """Make one change to every delivery that ``which`` selects, and record it; returns how many."""
+    rows = tx.execute(
+        sa.select(delivery.c.id, delivery.c.state)
+        .where(which)
+        .order_by(delivery.c.id)
+        .with_for_update()
+    ).all()
+    if not rows:
+        return 0
+    ids = [row.id for row in rows]
+    values: dict[str, Any] = {
+        "state": change.state,
+        "category": change.category,
+        "reason": change.reason[:REASON_LENGTH],
+        "owner": "",
+        "updated_at": now,
+    }
+    if change.state == "pending":
+        values["next_at"] = now + change.delay
+    if change.failed:
+        values["attempts"] = delivery.c.attempts + 1
+    tx.execute(sa.update(delivery).where(delivery.c.id.in_(ids)).values(values))
+    if change.state not in ("pending", "held"):
+        tx.execute(sa.delete(delivery_wait).where(delivery_wait.c.delivery_id.in_(ids)))
+    record_events(tx, [(row.id, row.state, change) for row in rows], executor, now)
+    return len(rows)
+
+
+def record_events(
+    tx: sa.Connection, moves: Sequence[tuple[int, str, Change]], executor: str, now: float
+) -> None:
+    """Record (delivery id, state before, change) for each move; one not in the table is a bug."""
+    for _, before, change in moves:
+        if (before, change.state) not in TRANSITIONS:
+            raise AssertionError(f"no transition from {before!r} to {change.state!r}")
+    tx.execute(
+        sa.insert(delivery_event),
+        [
+            {
+                "delivery_id": delivery_id,
+                "at": now,
+                "from_state": before,
+                "to_state": change.state,
+                "category": change.category,
+                "reason": change.reason[:REASON_LENGTH],
+                "executor": executor,
+            }
+            for delivery_id, before, change in moves
+        ],
+    )

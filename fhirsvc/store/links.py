@@ -1,0 +1,212 @@
+"""Links: which remote resource is ours, what it was last known to hold, and writes under way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from fhirsvc.store.records import RecordKey
+from fhirsvc.store.tables import attempt, link
+
+Local = tuple[str, str]  # resource type, local id
+
+
+@dataclass(frozen=True)
+class Link:
+    """One local resource at one connection; ``remote_id`` is None until the EHR has it."""
+
+    id: int
+    connection_id: int
+    resource_type: str
+    local_id: str
+    identifier_system: str
+    identifier_value: str
+    record_type: str
+    record_id: str
+    remote_type: str
+    remote_id: str | None
+    etag: str | None
+    acked_hash: str | None
+    acked_version: int | None
+    remote_hash: str | None
+    acked_at: float | None
+
+    @property
+    def local(self) -> Local:
+        """What references to it carry before they are resolved."""
+        return self.resource_type, self.local_id
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A write whose outcome is not known; ``settle_at`` epoch s is when looking makes sense."""
+
+    id: int
+    link_id: int
+    delivery_id: int
+    method: str
+    hash: str
+    version: int
+    body: str
+    settle_at: float
+
+
+def of(tx: sa.Connection, connection_id: int, wanted: Iterable[Local]) -> dict[Local, Link]:
+    """The links of these local resources, as far as there are any."""
+    keys = sorted(set(wanted))
+    if not keys:
+        return {}
+    rows = tx.execute(
+        sa.select(link).where(
+            link.c.connection_id == connection_id,
+            sa.tuple_(link.c.resource_type, link.c.local_id).in_(keys),
+        )
+    ).mappings()
+    return {(row["resource_type"], row["local_id"]): Link(**row) for row in rows}
+
+
+def of_record(tx: sa.Connection, connection_id: int, key: RecordKey) -> list[Link]:
+    """Every link that ever belonged to a record, in the order they were made."""
+    rows = tx.execute(
+        sa.select(link)
+        .where(
+            link.c.connection_id == connection_id,
+            link.c.record_type == key[0],
+            link.c.record_id == key[1],
+        )
+        .order_by(link.c.id)
+    ).mappings()
+    return [Link(**row) for row in rows]
+
+
+def add(
+    tx: sa.Connection,
+    connection_id: int,
+    key: RecordKey,
+    resources: Sequence[tuple[Local, tuple[str, str]]],
+) -> None:
+    """Make the link of each (local, business identifier) of a record, before anything is sent."""
+    rows = [
+        {
+            "connection_id": connection_id,
+            "resource_type": local[0],
+            "local_id": local[1],
+            "remote_type": local[0],
+            "identifier_system": identifier[0],
+            "identifier_value": identifier[1],
+            "record_type": key[0],
+            "record_id": key[1],
+        }
+        for local, identifier in resources
+    ]
+    if rows:
+        tx.execute(sa.insert(link), rows)
+
+
+def open_attempts(tx: sa.Connection, link_ids: Iterable[int]) -> dict[int, Attempt]:
+    """The attempts of unknown outcome, by link id: at most one each."""
+    rows = tx.execute(
+        sa.select(attempt).where(
+            attempt.c.link_id.in_(sorted(set(link_ids))), attempt.c.outcome == "unknown"
+        )
+    )
+    return {
+        row.link_id: Attempt(
+            row.id,
+            row.link_id,
+            row.delivery_id,
+            row.method,
+            row.hash,
+            row.version,
+            row.body or "{}",
+            row.settle_at,
+        )
+        for row in rows
+    }
+
+
+def begin(
+    tx: sa.Connection,
+    *,
+    link_id: int,
+    delivery_id: int,
+    executor: str,
+    method: str,
+    sent: tuple[str, int, str],
+    now: float,
+    settle_at: float,
+) -> int:
+    """Note a write before it is made; ``sent`` is (hash, record version, body). Returns its id."""
+    made: int = tx.execute(
+        sa.insert(attempt)
+        .values(
+            link_id=link_id,
+            delivery_id=delivery_id,
+            executor=executor,
+            method=method,
+            hash=sent[0],
+            version=sent[1],
+            body=sent[2],
+            started_at=now,
+            settle_at=settle_at,
+            outcome="unknown",
+        )
+        .returning(attempt.c.id)
+    ).scalar_one()
+    return made
+
+
+def end(
+    tx: sa.Connection,
+    attempt_id: int,
+    outcome: str,
+    now: float,
+    *,
+    status: int | None = None,
+    response: str | None = None,
+) -> None:
+    """Note how a write ended; what was sent need not be kept any longer."""
+    tx.execute(
+        sa.update(attempt)
+        .where(attempt.c.id == attempt_id)
+        .values(outcome=outcome, ended_at=now, status=status, response=response, body=None)
+    )
+
+
+def unsettled(
+    tx: sa.Connection, attempt_id: int, now: float, settle_at: float, status: int | None
+) -> None:
+    """Note that the answer does not tell the outcome: it can be looked for from ``settle_at``."""
+    tx.execute(
+        sa.update(attempt)
+        .where(attempt.c.id == attempt_id)
+        .values(ended_at=now, settle_at=settle_at, status=status)
+    )
+
+
+def ack(
+    tx: sa.Connection,
+    link_id: int,
+    *,
+    remote: tuple[str, str | None, str],
+    acked: tuple[str | None, int | None],
+    now: float,
+) -> None:
+    """Note what the EHR holds: ``remote`` is (id, ETag, hash), ``acked`` our (hash, version).
+
+    An acked hash of None says that it is ours but holds something else than we want.
+    """
+    tx.execute(
+        sa.update(link)
+        .where(link.c.id == link_id)
+        .values(
+            remote_id=remote[0],
+            etag=remote[1],
+            remote_hash=remote[2],
+            acked_hash=acked[0],
+            acked_version=acked[1],
+            acked_at=now,
+        )
+    )

@@ -1,0 +1,1 @@
+"""Alembic's folder: run through :meth:`fhirsvc.store.database.Database.upgrade`."""

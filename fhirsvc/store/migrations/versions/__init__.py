@@ -1,0 +1,1 @@
+"""One module per revision, oldest first; each only adds to what the one before left."""

@@ -1,0 +1,134 @@
+"""Records and their versions: written once, read by version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from fhirsvc.errors import Category, FhirsvcError
+from fhirsvc.store.tables import record, record_version
+
+RecordKey = tuple[str, str]  # type, id
+
+
+@dataclass(frozen=True)
+class Version:
+    """One immutable version of a record; ``body`` is its JSON text, ``accepted_at`` epoch s."""
+
+    type: str
+    id: str
+    version: int
+    body: str
+    hash: str
+    accepted_at: float
+    correlation_id: str
+
+    @property
+    def key(self) -> RecordKey:
+        """Type and id: what all versions of one record share."""
+        return self.type, self.id
+
+
+def current(tx: sa.Connection, keys: Iterable[RecordKey]) -> dict[RecordKey, tuple[int, str]]:
+    """Version number and hash of each of ``keys`` that exists, locked until the commit."""
+    found = tx.execute(
+        sa.select(record.c.type, record.c.id, record.c.version, record.c.hash)
+        .where(sa.tuple_(record.c.type, record.c.id).in_(sorted(set(keys))))
+        .order_by(record.c.type, record.c.id)  # one locking order: no deadlock
+        .with_for_update()
+    )
+    return {(row.type, row.id): (row.version, row.hash) for row in found}
+
+
+def present(tx: sa.Connection, keys: Iterable[RecordKey]) -> set[RecordKey]:
+    """Those of ``keys`` that are in the store."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return set()
+    found = tx.execute(
+        sa.select(record.c.type, record.c.id).where(
+            sa.tuple_(record.c.type, record.c.id).in_(wanted)
+        )
+    )
+    return {(row.type, row.id) for row in found}
+
+
+def save(tx: sa.Connection, versions: Sequence[Version]) -> None:
+    """Write new versions, oldest first, and make the last of each record its current one."""
+    heads = {one.key: one for one in versions}
+    first = {one.key for one in versions if one.version == 1}
+    new = [_head(one) for key, one in heads.items() if key in first]
+    changed = [_head(one) for key, one in heads.items() if key not in first]
+    if new:
+        tx.execute(sa.insert(record), new)
+    if changed:
+        tx.execute(
+            sa.update(record)
+            .where(record.c.type == sa.bindparam("b_type"), record.c.id == sa.bindparam("b_id"))
+            .values(version=sa.bindparam("version"), hash=sa.bindparam("hash")),
+            [{**one, "b_type": one["type"], "b_id": one["id"]} for one in changed],
+        )
+    if versions:
+        tx.execute(sa.insert(record_version), [vars(one) for one in versions])
+
+
+def _head(one: Version) -> dict[str, object]:
+    return {
+        "type": one.type,
+        "id": one.id,
+        "version": one.version,
+        "hash": one.hash,
+        "updated_at": one.accepted_at,
+    }
+
+
+def version(tx: sa.Connection, key: RecordKey, number: int | None = None) -> Version:
+    """One version of a record, the current one without ``number``; NOT_FOUND when there is none."""
+    query = sa.select(record_version).where(
+        record_version.c.type == key[0], record_version.c.id == key[1]
+    )
+    if number is None:
+        query = query.order_by(record_version.c.version.desc()).limit(1)
+    else:
+        query = query.where(record_version.c.version == number)
+    row = tx.execute(query).mappings().first()
+    if row is None:
+        raise FhirsvcError(Category.NOT_FOUND, "no such record", "/".join(key))
+    return Version(**row)
+
+
+def history(tx: sa.Connection, key: RecordKey) -> list[Version]:
+    """Every version of a record, oldest first; empty when there is no such record."""
+    rows = tx.execute(
+        sa.select(record_version)
+        .where(record_version.c.type == key[0], record_version.c.id == key[1])
+        .order_by(record_version.c.version)
+    ).mappings()
+    return [Version(**row) for row in rows]
+
+
+def page(tx: sa.Connection, record_type: str, after: str = "", limit: int = 100) -> list[Version]:
+    """Current versions of one type, by id, starting after the id ``after``."""
+    rows = tx.execute(
+        sa.select(record_version)
+        .join(
+            record,
+            sa.and_(
+                record.c.type == record_version.c.type,
+                record.c.id == record_version.c.id,
+                record.c.version == record_version.c.version,
+            ),
+        )
+        .where(record.c.type == record_type, record.c.id > after)
+        .order_by(record.c.id)
+        .limit(limit)
+    ).mappings()
+    return [Version(**row) for row in rows]
+
+
+def counts(tx: sa.Connection) -> dict[str, int]:
+    """How many records of each type there are."""
+    rows = tx.execute(sa.select(record.c.type, sa.func.count()).group_by(record.c.type))
+    return {row[0]: row[1] for row in rows}

@@ -1,0 +1,147 @@
+"""Turns: an executor claims a due delivery, ends its turn, or has it taken back when it dies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from fhirsvc.store import deliveries
+from fhirsvc.store.deliveries import Change, Delivery
+from fhirsvc.store.tables import attempt, connection, delivery, delivery_wait, record
+
+OUTDATED = Change("superseded", reason="a newer version was accepted")
+
+
+def claim(tx: sa.Connection, connection_id: int, owner: str, now: float) -> Delivery | None:
+    """Take the next due delivery of a connection for ``owner``; None when nothing is due.
+
+    Nothing is due while the connection is paused or resting. A record whose older version is
+    being sent is passed over, so that its versions arrive in order.
+    """
+    busy = delivery.alias()
+    blocked = sa.exists().where(
+        busy.c.connection_id == delivery.c.connection_id,
+        busy.c.record_type == delivery.c.record_type,
+        busy.c.record_id == delivery.c.record_id,
+        busy.c.state == "sending",
+    )
+    found = tx.execute(
+        sa.select(delivery.c.id)
+        .join(connection, connection.c.id == delivery.c.connection_id)
+        .where(
+            delivery.c.connection_id == connection_id,
+            delivery.c.state == "pending",
+            delivery.c.next_at <= now,
+            connection.c.state == "active",
+            connection.c.rest_until <= now,
+            ~blocked,
+        )
+        .order_by(delivery.c.next_at, delivery.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=delivery)
+    ).scalar()
+    if found is None:
+        return None
+    change = Change("sending")
+    tx.execute(sa.delete(delivery_wait).where(delivery_wait.c.delivery_id == found))
+    row = tx.execute(
+        sa.update(delivery)
+        .where(delivery.c.id == found)
+        .values(state="sending", owner=owner, updated_at=now, category="", reason="")
+        .returning(delivery)
+    )
+    deliveries.record_events(tx, [(found, "pending", change)], owner, now)
+    return Delivery(**row.mappings().one())
+
+
+def is_held_by(tx: sa.Connection, delivery_id: int, owner: str) -> bool:
+    """Whether ``owner`` still has this delivery in hand; locks the row."""
+    row = tx.execute(
+        sa.select(delivery.c.id)
+        .where(
+            delivery.c.id == delivery_id,
+            delivery.c.state == "sending",
+            delivery.c.owner == owner,
+        )
+        .with_for_update()
+    )
+    return row.first() is not None
+
+
+def finish(tx: sa.Connection, taken: Delivery, change: Change, now: float) -> str:
+    """End a turn of a claimed delivery; the state it got, '' when it was taken away meanwhile.
+
+    A delivery that would stay unsent is superseded when a newer version has come.
+    """
+    if not is_held_by(tx, taken.id, taken.owner):
+        return ""
+    if change.state != "delivered" and _is_outdated(tx, taken):
+        change = OUTDATED
+    deliveries.move(tx, delivery.c.id == taken.id, change, now, executor=taken.owner)
+    waits = [
+        {"delivery_id": taken.id, "kind": kind, "type": of_type, "id": of_id}
+        for kind, of_type, of_id in sorted(change.waits)
+    ]
+    if waits and change.state in ("pending", "held"):
+        tx.execute(sa.insert(delivery_wait), waits)
+    return change.state
+
+
+def _is_outdated(tx: sa.Connection, taken: Delivery) -> bool:
+    # Locked against a change under way: either it is seen here, or it sees this delivery's end.
+    newest = (
+        sa.select(record.c.version)
+        .where(record.c.type == taken.record_type, record.c.id == taken.record_id)
+        .with_for_update(read=True)
+    )
+    return (tx.execute(newest).scalar() or 0) > taken.version
+
+
+def take_back(
+    tx: sa.Connection, owner: str, now: float, *, is_gone: bool, keep: Iterable[int] = ()
+) -> int:
+    """Make due again what ``owner`` was sending, except the ids in ``keep``.
+
+    ``is_gone`` says that the process has certainly ended: its open attempts can be looked for
+    one index lag from now. Of one that only fell silent a request may still be under way, so
+    the time noted when the attempt began stands.
+    """
+    lost = sa.and_(
+        delivery.c.state == "sending",
+        delivery.c.owner == owner,
+        delivery.c.id.not_in(list(keep)),
+    )
+    if is_gone:
+        _settle(tx, lost, now)
+    # A newer version may already be pending: then the older one is over.
+    newer = delivery.alias()
+    outdated = sa.exists().where(
+        newer.c.connection_id == delivery.c.connection_id,
+        newer.c.record_type == delivery.c.record_type,
+        newer.c.record_id == delivery.c.record_id,
+        newer.c.version > delivery.c.version,
+    )
+    back = Change("pending", reason="its executor stopped")
+    return deliveries.move(tx, sa.and_(lost, outdated), OUTDATED, now) + deliveries.move(
+        tx, sa.and_(lost, ~outdated), back, now
+    )
+
+
+def _settle(tx: sa.Connection, lost: sa.ColumnElement[bool], now: float) -> None:
+    ids = sa.select(delivery.c.id).where(lost)
+    settled = now + (
+        sa.select(connection.c.index_lag_s)
+        .join(delivery, delivery.c.connection_id == connection.c.id)
+        .where(delivery.c.id == attempt.c.delivery_id)
+        .scalar_subquery()
+    )
+    tx.execute(
+        sa.update(attempt)
+        .where(
+            attempt.c.outcome == "unknown",
+            attempt.c.delivery_id.in_(ids),
+            attempt.c.settle_at > settled,
+        )
+        .values(settle_at=settled)
+    )
