@@ -1,0 +1,92 @@
+"""Reading JSON from strangers: strict, bounded, and exact about where it is wrong.
+
+RFC 8259 leaves open what a repeated name means, and readers differ: most keep the last value
+silently. Here a repeated name is an error, as are NUL characters, half surrogate pairs, NaN and
+Infinity, nesting too deep and bodies too large.
+
+Good input costs two passes of orjson and three byte searches. orjson drops repeated names; writing
+the value out again and counting names on both sides shows whether it did. Only input that fails,
+or that might, is read once more by a scanner that knows lines and columns.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from fhirsvc.errors import Category, FhirsvcError
+from fhirsvc.fhir import scan
+
+_BOM = b"\xef\xbb\xbf"
+# A closing quote, then a colon. Inside strings the pattern may match too (`\":`), but then it
+# matches in the rewritten text as well: both write such a string the same way, unless an escape
+# stands for an ASCII character, and those inputs are scanned instead.
+_NAME = re.compile(rb'"[ \t\r\n]*:')
+_ASCII_ESCAPE = re.compile(rb"\\u00[0-7]")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of it we read: ``bytes`` of the body, ``depth`` of nested objects and lists."""
+
+    bytes: int = 2_000_000
+    depth: int = 60
+
+
+DEFAULT = Limits()
+
+
+def parse(data: bytes, limits: Limits = DEFAULT, *, line: int = 1) -> Any:
+    """Return the JSON value in ``data`` (UTF-8, a byte order mark is allowed).
+
+    ``line`` is the number of its first line in the file it comes from. Integers beyond 64 bits
+    and all fractions become floats. Raises FhirsvcError(INVALID) with ``where`` = ``line:col``
+    (both from 1, columns in characters); the message never repeats what was written.
+    """
+    if len(data) > limits.bytes:
+        raise _refusal(f"is larger than {limits.bytes} bytes", f"{line}:1")
+    body = data[len(_BOM) :] if data.startswith(_BOM) else data
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        _scan(body, limits, line)
+        raise _refusal("is not JSON", f"{line - 1 + error.lineno}:{error.colno}") from None
+    if _suspicious(body, value, limits.depth):
+        _scan(body, limits, line)
+    return value
+
+
+def _scan(body: bytes, limits: Limits, line: int) -> None:
+    problem = scan.first_problem(body, limits.depth, line)
+    if problem is not None:
+        raise _refusal(problem.message, f"{problem.line}:{problem.column}")
+
+
+def _suspicious(body: bytes, value: Any, depth: int) -> bool:
+    """Return whether ``body`` may be wrong in a way orjson accepts; good input may look so too."""
+    if isinstance(value, str | int | float | None):
+        return b"\\u0000" in body
+    if _deeper_than(value, depth) or _ASCII_ESCAPE.search(body):
+        return True
+    return len(_NAME.findall(body)) != len(_NAME.findall(orjson.dumps(value)))
+
+
+def _deeper_than(value: Any, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if type(node) is dict else node)
+            if type(child) is dict or type(child) is list
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _refusal(message: str, where: str) -> FhirsvcError:
+    return FhirsvcError(Category.INVALID, message, where)
