@@ -16,7 +16,7 @@ from typing import Any, Literal
 from fhirsvc.errors import Category
 
 Action = Literal["done", "retry", "reread", "hold", "bury", "new_token"]
-Problem = Literal["connect", "timeout", "reset", "oversize", "malformed"]
+Problem = Literal["secret", "connect", "timeout", "reset", "oversize", "malformed"]
 
 BASE = 1.0  # seconds: the first retry comes within this time
 CAP = 300.0  # seconds: no backoff of ours is longer
@@ -79,6 +79,8 @@ _DONE = Decision("done")
 
 
 def _unanswered(problem: Problem | None, wait: float, writes: bool) -> Decision:
+    if problem == "secret":
+        return Decision("retry", Category.UNAUTHENTICATED, wait, rests=True, detail="secret")
     if problem == "connect":  # nothing was sent
         return Decision("retry", Category.UNAVAILABLE, wait, rests=True, detail="connect")
     return Decision(

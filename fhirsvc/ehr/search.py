@@ -1,0 +1,177 @@
+"""Reads of one EHR: by id, by business identifier, and out of the answer to a write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from fhirsvc.ehr.client import Answer, Client
+from fhirsvc.ehr.content import etag_of
+from fhirsvc.ehr.decide import Decision, decide
+from fhirsvc.errors import Category
+
+# https://hl7.org/fhir/R4/datatypes.html#id
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A resource as the EHR holds it; ``etag`` is None where the EHR keeps no versions."""
+
+    id: str
+    etag: str | None
+    body: Mapping[str, Any]
+
+
+def token(system: str, value: str) -> str:
+    r"""A token search value ``system|value``, with ``\ , | $`` escaped in either part.
+
+    https://hl7.org/fhir/R4/search.html#escaping
+    """
+    return "|".join(re.sub(r"([\\,|$])", r"\\\1", part) for part in (system, value))
+
+
+class Reader:
+    """Reads for one delivery; ``luck`` and ``attempts`` go into the delays of its retries."""
+
+    def __init__(
+        self,
+        client: Client,
+        correlation_id: str,
+        now: Callable[[], float],
+        *,
+        attempts: int = 0,
+        luck: float = 0.5,
+    ) -> None:
+        self._client = client
+        self._correlation_id = correlation_id
+        self._attempts = attempts
+        self._luck = luck
+        self.now = now
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request under the delivery's correlation id."""
+        return self._client.request(
+            method,
+            path,
+            correlation_id=self._correlation_id,
+            params=params,
+            body=body,
+            headers=headers,
+        )
+
+    def by_id(self, resource_type: str, remote_id: str) -> Remote | Decision:
+        """The resource, or what to do when it cannot be read; one that has gone is held."""
+        answer = self.send("GET", f"{resource_type}/{remote_id}", headers=_FRESH)
+        if answer.status in (404, 410):
+            return Decision("hold", Category.GONE, detail="no longer at the EHR")
+        decision = self._decide(answer)
+        if decision is not None:
+            return decision
+        return self.from_answer(resource_type, answer, remote_id) or _unreadable("read")
+
+    def by_identifier(
+        self, resource_type: str, system: str, value: str
+    ) -> Remote | Decision | None:
+        """The one resource under a business identifier, None when there is none.
+
+        Several are a conflict to hold: which of them others refer to is not ours to guess.
+        """
+        params = {"identifier": token(system, value)}
+        answer = self.send("GET", resource_type, params=params, headers=_FRESH)
+        decision = self._decide(answer)
+        if decision is not None:
+            return decision
+        bundle = answer.body or {}
+        if bundle.get("resourceType") != "Bundle":
+            return _unreadable("search")
+        found = [
+            remote
+            for remote in map(_remote, _matches(bundle))
+            if remote is not None and remote.body.get("resourceType") == resource_type
+        ]
+        unique = {remote.id: remote for remote in found}
+        if len(unique) > 1:
+            return Decision("hold", Category.CONFLICT, detail=f"{len(unique)} match the identifier")
+        return next(iter(unique.values()), None)
+
+    def from_answer(
+        self, resource_type: str, answer: Answer, remote_id: str | None
+    ) -> Remote | None:
+        """The resource in an answer, when it carries one with its id and version."""
+        body = answer.body or {}
+        if body.get("resourceType") != resource_type:
+            return None
+        found = body.get("id") or remote_id
+        if not isinstance(found, str) or not _ID.fullmatch(found):
+            return None
+        return Remote(found, etag_of(answer.headers, body), body)
+
+    def id_in(self, resource_type: str, answer: Answer) -> str | None:
+        """The id that Location or Content-Location names.
+
+        https://hl7.org/fhir/R4/http.html#create
+        """
+        for name in ("Location", "Content-Location"):
+            parts = urlsplit(answer.headers.get(name, "")).path.strip("/").split("/")
+            if "_history" in parts:
+                parts = parts[: parts.index("_history")]
+            if len(parts) >= 2 and parts[-2] == resource_type and _ID.fullmatch(parts[-1]):
+                return parts[-1]
+        return None
+
+    def _decide(self, answer: Answer) -> Decision | None:
+        """None when the read succeeded."""
+        decision = decide(
+            "GET",
+            answer.status,
+            answer.headers,
+            answer.problem,
+            attempts=self._attempts,
+            luck=self._luck,
+            now=self.now(),
+            renewed=answer.renewed,
+        )
+        if decision.action == "new_token":
+            return Decision("retry", decision.category, decision.delay, rests=True)
+        if decision.action == "reread":
+            return Decision("retry", decision.category, decision.delay or 1.0)
+        return None if decision.action == "done" else decision
+
+
+# A cache between us and the EHR must not answer what it held before our write.
+_FRESH = {"Cache-Control": "no-cache"}
+
+
+def _unreadable(what: str) -> Decision:
+    return Decision("retry", Category.UNAVAILABLE, 30.0, detail=f"unreadable answer to a {what}")
+
+
+def _matches(bundle: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The resources of a searchset that matched; an OperationOutcome among them is left out."""
+    entries = bundle.get("entry")
+    return [
+        entry["resource"]
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict)
+        and isinstance(entry.get("resource"), dict)
+        and (entry.get("search") or {}).get("mode", "match") == "match"
+    ]
+
+
+def _remote(resource: Mapping[str, Any]) -> Remote | None:
+    found = resource.get("id")
+    if not isinstance(found, str) or not _ID.fullmatch(found):
+        return None
+    return Remote(found, etag_of({}, resource), resource)

@@ -1,0 +1,295 @@
+"""A FHIR server in memory that answers as real ones do: for tests and the demo, not for data.
+
+https://hl7.org/fhir/R4/http.html
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+
+Resource = dict[str, Any]
+_REFERENCE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
+_SPLIT = re.compile(r"(?<!\\)\|")
+# What a server with required elements refuses to store without, as US Core states them.
+REQUIRED = {
+    "CarePlan": ("status", "intent", "subject"),
+    "Condition": ("subject",),
+    "Goal": ("lifecycleStatus", "description", "subject"),
+    "Observation": ("status", "code"),
+    "Patient": (),
+    "QuestionnaireResponse": ("status",),
+    "ServiceRequest": ("status", "intent", "subject"),
+    "Task": ("status", "intent"),
+}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A status, headers and a body that is a resource, or None."""
+
+    status: int
+    body: Resource | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Stored:
+    versions: list[Resource]
+    created: float
+    is_deleted: bool = False
+
+    @property
+    def now(self) -> Resource:
+        return self.versions[-1]
+
+
+class SimulatedFhir:
+    """All resources of one simulated EHR.
+
+    ``clock`` gives epoch seconds; a search does not see what was created less than
+    ``index_lag_s`` before, as real search indexes do not. ``keeps_history`` is always on.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        index_lag_s: float = 0.0,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex[:12],
+    ) -> None:
+        self._clock = clock
+        self._lag = index_lag_s
+        self._new_id = new_id
+        self._lock = threading.Lock()
+        self._stored: dict[tuple[str, str], _Stored] = {}
+        self._by_identifier: dict[tuple[str, str, str], list[str]] = {}
+
+    def handle(
+        self, method: str, path: str, query: str, headers: Mapping[str, str], data: bytes
+    ) -> Reply:
+        """Answer one request; ``path`` is below the base, ``query`` undecoded."""
+        parts = [part for part in path.split("/") if part]
+        params = {key: values[0] for key, values in parse_qs(query).items()}
+        with self._lock:
+            if parts == ["metadata"] and method == "GET":
+                return Reply(200, self._capability())
+            if not parts or len(parts) > 3 or not parts[0].isalpha():
+                return _refuse(404, "not-found")
+            if method in ("POST", "PUT"):
+                return self._write(method, parts, params, headers, data)
+            if method == "GET":
+                return self._get(parts, params)
+            if method == "DELETE" and len(parts) == 2:
+                return self._delete(parts[0], parts[1])
+            return _refuse(405, "not-supported")
+
+    def count(self, resource_type: str) -> int:
+        """How many resources of a type there are that were not deleted."""
+        with self._lock:
+            return sum(
+                kind == resource_type and not stored.is_deleted
+                for (kind, _), stored in self._stored.items()
+            )
+
+    def _get(self, parts: list[str], params: Mapping[str, str]) -> Reply:
+        if len(parts) == 1:
+            return self._search(parts[0], params)
+        stored = self._stored.get((parts[0], parts[1]))
+        if stored is None:
+            return _refuse(404, "not-found")
+        if len(parts) == 3 and parts[2] == "_history":
+            return Reply(200, _bundle("history", stored.versions, len(stored.versions)))
+        if stored.is_deleted:
+            return _refuse(410, "deleted")
+        return Reply(200, stored.now, _etag(stored.now))
+
+    def _search(self, resource_type: str, params: Mapping[str, str]) -> Reply:
+        for name in params:
+            if name not in ("identifier", "_summary", "_count", "_total"):
+                return _refuse(400, "not-supported")
+        found = [
+            stored.now
+            for (kind, _), stored in self._stored.items()
+            if kind == resource_type and not stored.is_deleted
+        ]
+        if "identifier" in params:
+            found = self._matches(resource_type, params["identifier"])
+        total = len(found)
+        shown = [] if params.get("_summary") == "count" else found
+        return Reply(200, _bundle("searchset", shown, total))
+
+    def _matches(self, resource_type: str, identifier: str) -> list[Resource]:
+        parts = [re.sub(r"\\(.)", r"\1", part) for part in _SPLIT.split(identifier)]
+        if len(parts) != 2:
+            return []
+        seen = self._clock() - self._lag
+        ids = self._by_identifier.get((resource_type, parts[0], parts[1]), [])
+        every = [self._stored[resource_type, one] for one in ids]
+        return [one.now for one in every if not one.is_deleted and one.created <= seen]
+
+    def _write(
+        self,
+        method: str,
+        parts: list[str],
+        params: Mapping[str, str],
+        headers: Mapping[str, str],
+        data: bytes,
+    ) -> Reply:
+        resource = _parse(data)
+        if resource is None or resource.get("resourceType") != parts[0]:
+            return _refuse(400, "structure")
+        if refusal := self._refusal(resource):
+            return refusal
+        if method == "POST" and len(parts) == 1:
+            return self._create_unless(resource, headers.get("If-None-Exist"))
+        if method == "PUT" and len(parts) == 1 and "identifier" in params:
+            return self._conditional_update(resource, params["identifier"])
+        if method == "PUT" and len(parts) == 2:
+            return self._update(resource, parts[1], headers.get("If-Match"))
+        return _refuse(405, "not-supported")
+
+    def _refusal(self, resource: Resource) -> Reply | None:
+        resource_type = str(resource["resourceType"])
+        missing = [name for name in REQUIRED.get(resource_type, ()) if name not in resource]
+        if missing:
+            return _refuse(422, "required", f"{resource_type}.{missing[0]}")
+        if dangling := self._dangling(resource):
+            return _refuse(400, "processing", dangling)
+        return None
+
+    def _create_unless(self, resource: Resource, condition: str | None) -> Reply:
+        if condition is None:
+            return self._create(resource)
+        name, _, identifier = condition.partition("=")
+        if name != "identifier":
+            return _refuse(400, "not-supported")
+        found = self._matches(resource["resourceType"], identifier)
+        if len(found) > 1:
+            return _refuse(412, "multiple-matches")
+        return Reply(200, found[0], _etag(found[0])) if found else self._create(resource)
+
+    def _conditional_update(self, resource: Resource, identifier: str) -> Reply:
+        found = self._matches(resource["resourceType"], identifier)
+        if len(found) > 1:
+            return _refuse(412, "multiple-matches")
+        if not found:
+            return self._create(resource)
+        return self._update(resource, str(found[0]["id"]), None)
+
+    def _create(self, resource: Resource) -> Reply:
+        resource_type, new_id = str(resource["resourceType"]), self._new_id()
+        stored = self._stamp({**resource, "id": new_id}, 1)
+        self._stored[resource_type, new_id] = _Stored([stored], self._clock())
+        self._index(stored)
+        location = f"{resource_type}/{new_id}/_history/1"
+        return Reply(201, stored, {**_etag(stored), "Location": location})
+
+    def _update(self, resource: Resource, target: str, if_match: str | None) -> Reply:
+        stored = self._stored.get((str(resource["resourceType"]), target))
+        if stored is None:
+            return _refuse(404, "not-found")
+        if resource.get("id", target) != target:
+            return _refuse(400, "invalid", f"{resource['resourceType']}.id")
+        if stored.is_deleted:
+            return _refuse(410, "deleted")
+        if if_match is not None and if_match != _etag(stored.now)["ETag"]:
+            return _refuse(409, "conflict")  # as HAPI does, where the standard says 412
+        stored.versions.append(self._stamp({**resource, "id": target}, len(stored.versions) + 1))
+        self._index(stored.now)
+        return Reply(200, stored.now, _etag(stored.now))
+
+    def _delete(self, resource_type: str, target: str) -> Reply:
+        stored = self._stored.get((resource_type, target))
+        if stored is None:
+            return _refuse(404, "not-found")
+        stored.is_deleted = True
+        return Reply(204)
+
+    def _stamp(self, resource: Resource, version: int) -> Resource:
+        at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
+        meta = {**(resource.get("meta") or {}), "versionId": str(version), "lastUpdated": at}
+        return {**resource, "meta": meta}
+
+    def _index(self, resource: Resource) -> None:
+        listed = resource.get("identifier") or []
+        for one in listed if isinstance(listed, list) else [listed]:
+            key = (resource["resourceType"], str(one.get("system")), str(one.get("value")))
+            ids = self._by_identifier.setdefault(key, [])
+            if resource["id"] not in ids:
+                ids.append(resource["id"])
+
+    def _dangling(self, node: Any, path: str = "") -> str:
+        """Where the first reference to something that is not stored stands; '' if none does."""
+        if isinstance(node, list):
+            return next(filter(None, (self._dangling(item, path) for item in node)), "")
+        if not isinstance(node, dict):
+            return ""
+        path = path or str(node.get("resourceType"))
+        reference = node.get("reference")
+        if isinstance(reference, str) and (match := _REFERENCE.fullmatch(reference)):
+            target = self._stored.get((match[1], match[2]))
+            if target is None or target.is_deleted:
+                return path
+        below = (self._dangling(value, f"{path}.{key}") for key, value in node.items())
+        return next(filter(None, below), "")
+
+    def _capability(self) -> Resource:
+        interactions = [{"code": code} for code in ("read", "create", "update", "search-type")]
+        return {
+            "resourceType": "CapabilityStatement",
+            "status": "active",
+            "date": "2026-01-01",
+            "kind": "instance",
+            "fhirVersion": "4.0.1",
+            "format": ["application/fhir+json"],
+            "rest": [
+                {
+                    "mode": "server",
+                    "resource": [
+                        {
+                            "type": name,
+                            "interaction": interactions,
+                            "versioning": "versioned-update",
+                            "conditionalCreate": True,
+                            "conditionalUpdate": True,
+                            "searchParam": [{"name": "identifier", "type": "token"}],
+                        }
+                        for name in sorted(REQUIRED)
+                    ],
+                }
+            ],
+        }
+
+
+def _parse(data: bytes) -> Resource | None:
+    try:
+        parsed = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _etag(resource: Resource) -> dict[str, str]:
+    return {"ETag": f'W/"{resource["meta"]["versionId"]}"'}
+
+
+def _bundle(kind: str, resources: list[Resource], total: int) -> Resource:
+    entries = [{"resource": one, "search": {"mode": "match"}} for one in resources]
+    bundle: Resource = {"resourceType": "Bundle", "type": kind, "total": total}
+    return {**bundle, "entry": entries} if entries else bundle
+
+
+def _refuse(status: int, code: str, expression: str = "") -> Reply:
+    issue: Resource = {"severity": "error", "code": code}
+    if expression:
+        issue["expression"] = [expression]
+    return Reply(status, {"resourceType": "OperationOutcome", "issue": [issue]})
