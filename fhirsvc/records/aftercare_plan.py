@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 from marshmallow import validates_schema
 
 from fhirsvc.records.care_plan import PLAN_STATUSES
+from fhirsvc.records.choices import LEVELS_OF_CARE
 from fhirsvc.records.kinds import Date, DateTime, Enum, Key, Phone, Ref, String, Text
 from fhirsvc.records.parts import (
-    LEVELS_OF_CARE,
     Appointment,
     CrisisPlan,
     Diagnosis,

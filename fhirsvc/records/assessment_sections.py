@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import validates_schema
 
+from fhirsvc.records.choices import LEVELS_OF_CARE
 from fhirsvc.records.kinds import (
     Boolean,
     Code,
@@ -20,7 +21,7 @@ from fhirsvc.records.kinds import (
     Text,
     reject,
 )
-from fhirsvc.records.parts import LEVELS_OF_CARE, Medication
+from fhirsvc.records.parts import Medication
 from fhirsvc.records.shapes import Many, Object, Part
 
 ROUTES = ("oral", "smoked", "inhaled", "intranasal", "injected", "transdermal", "other", "unknown")

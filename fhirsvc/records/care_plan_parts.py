@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import validates_schema
 
+from fhirsvc.records.choices import RELATIONSHIPS
 from fhirsvc.records.kinds import (
     Boolean,
     Code,
@@ -19,7 +20,7 @@ from fhirsvc.records.kinds import (
     Text,
     reject,
 )
-from fhirsvc.records.parts import RELATIONSHIPS, LevelStep, Medication
+from fhirsvc.records.parts import LevelStep, Medication
 from fhirsvc.records.rules import in_order
 from fhirsvc.records.shapes import Many, Object, Part
 

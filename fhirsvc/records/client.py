@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from marshmallow import validates_schema
 
+from fhirsvc.records.choices import RELATIONSHIPS
 from fhirsvc.records.kinds import (
     Boolean,
     Code,
@@ -21,7 +22,7 @@ from fhirsvc.records.kinds import (
     Text,
     reject,
 )
-from fhirsvc.records.parts import RELATIONSHIPS, Address, Name
+from fhirsvc.records.parts import Address, Name
 from fhirsvc.records.rules import in_order
 from fhirsvc.records.shapes import Many, Object, Part, Record, constant_type
 

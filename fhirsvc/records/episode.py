@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from marshmallow import validates_schema
 
+from fhirsvc.records.choices import LEVELS_OF_CARE
 from fhirsvc.records.kinds import Date, Decimal, Enum, Ref, String, Text
-from fhirsvc.records.parts import LEVELS_OF_CARE, Diagnosis, LevelStep, StatusEvent
+from fhirsvc.records.parts import Diagnosis, LevelStep, StatusEvent
 from fhirsvc.records.rules import in_order
 from fhirsvc.records.shapes import Many, Object, Record, constant_type
 

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from marshmallow import validates_schema
 
+from fhirsvc.records.choices import LEVELS_OF_CARE
 from fhirsvc.records.kinds import Boolean, Email, Enum, Npi, Phone, Ref, String, Text
-from fhirsvc.records.parts import LEVELS_OF_CARE, Address
+from fhirsvc.records.parts import Address
 from fhirsvc.records.rules import check_npi
 from fhirsvc.records.shapes import Many, Object, Record, constant_type
 

@@ -6,7 +6,9 @@ from typing import Any, ClassVar
 
 from marshmallow import RAISE, Schema, ValidationError, fields
 
-from fhirsvc.records.kinds import LIST_MAX, DateTime, Enum, Id, Kind, Ref, Said
+from fhirsvc.records.kinds import DateTime, Enum, Id, Kind, Ref, Said
+
+LIST_MAX = 1000
 
 # Information sensitivity codes of v3-ActCode that the house labels with.
 SENSITIVITIES = (
@@ -69,6 +71,10 @@ class Object(fields.Nested):
         )
         self.part = part
 
+    def json(self) -> dict[str, Any]:
+        """Return the schema: a reference, since parts recur."""
+        return {"$ref": f"#/$defs/{self.part.__name__}"}
+
     def _test_collection(self, value: Any) -> None:
         """Refuse what is no object; checked here because marshmallow would accept any Mapping."""
         if not isinstance(value, dict):
@@ -93,8 +99,14 @@ class Many(fields.List[Any]):
             metadata={"doc": doc, "sensitivity": sensitivity},
             error_messages=_refusals("expected a list"),
         )
+        self.of = inner
         self.key = key
         self.distinct = key is not None or isinstance(inner, Ref | Enum)
+
+    def json(self) -> dict[str, Any]:
+        """Return the schema of the list; that keys differ is beyond JSON Schema."""
+        items = {"type": "array", "items": self.of.json(), "maxItems": LIST_MAX}
+        return {**items, "uniqueItems": True} if self.distinct and not self.key else items
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if not isinstance(value, list):
@@ -112,7 +124,8 @@ class Many(fields.List[Any]):
         for index, item in enumerate(items):
             mark = item[self.key] if self.key else item
             if mark in seen:
-                said = Said("unique", f"repeats item [{seen[mark]}]; each must differ")
+                rule = "unique" if self.key else "repeated"
+                said = Said(rule, f"repeats item [{seen[mark]}]; each must differ")
                 repeats[index] = {self.key: [said]} if self.key else [said]
             else:
                 seen[mark] = index
