@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from marshmallow import validates_schema
 
 from fhirsvc.records.choices import LEVELS_OF_CARE
-from fhirsvc.records.kinds import Date, Decimal, Enum, Ref, String, Text
+from fhirsvc.records.kinds import Code, Date, Decimal, Enum, Ref, String, Text
 from fhirsvc.records.parts import Diagnosis, LevelStep, StatusEvent
 from fhirsvc.records.rules import in_order
 from fhirsvc.records.shapes import Many, Object, Record, constant_type
@@ -31,7 +31,7 @@ class Episode(Record):
     )
     level_of_care = Enum(LEVELS_OF_CARE, "The present level of care")
     level_of_care_text = String("The level of care in words")
-    asam_level = String(
+    asam_level = Code(
         "ASAM level of care, e.g. 2.1",
         pattern=r"[0-4](?:\.[1-9])?(?:-?[A-Z]{2,4})?",
         expected="an ASAM level such as 2.1",

@@ -1,0 +1,1 @@
+"""Mapping language: one declarative file per record and resource, proven, then compiled."""

@@ -1,0 +1,294 @@
+"""Plan to Python source: the mapping, its checks and, in the traced form, its explanation.
+
+Everything that can be settled before a record arrives is settled here (constants, shapes, code
+rows, local-id prefixes), so that a record costs the building of its dicts and a check per value.
+The output shares constants between resources: treat what a mapping returns as frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any
+
+from fhirsvc.mapping.emit_leaf import Leaves
+from fhirsvc.mapping.ops import LIST_OPS
+from fhirsvc.mapping.plan import Const, Each, Group, Leaf, Node, Plan, Slot, Source, Test
+
+Put = Callable[[str], str]
+
+
+def emit(plan: Plan, *, trace: bool) -> tuple[str, dict[str, Any]]:
+    """The source of ``make(r, out, trace)`` for a plan and the constants it refers to."""
+    emitter = Emitter(plan, trace)
+    emitter.resource()
+    return "\n".join(emitter.text) + "\n", emitter.names
+
+
+class Emitter(Leaves):
+    """Writes one function, statement by statement."""
+
+    def __init__(self, plan: Plan, trace: bool) -> None:
+        super().__init__(trace)
+        self.plan = plan
+
+    @contextmanager
+    def under(self, head: str | None) -> Any:
+        """Statements below ``head``; without one, at the same depth."""
+        if head is None:
+            yield
+            return
+        self.say(head)
+        self.indent += 1
+        yield
+        self.indent -= 1
+
+    # ---- the resource -------------------------------------------------------------------
+
+    def resource(self) -> None:
+        """The whole function."""
+        plan = self.plan
+        with self.under("def make(r, out, traces):"), self.when(plan.test):
+            if plan.each is None:
+                self.body()
+                return
+            items = self.fetch(plan.each, -1)
+            with self.under(f"if {items}:"):
+                self.loop(plan.each, items, 1, -1, self.body)
+
+    def body(self) -> None:
+        """One resource, appended to ``out``."""
+        plan = self.plan
+        if self.trace:
+            self.say("t = []")
+        ident = self.local_id()
+        first = [f'"resourceType": "{plan.file.resource}"', f'"id": {ident}']
+        made = self.group(plan.root, plan.file.resource, first)
+        self.say(f"out.append({made})")
+        if self.trace:
+            self.say(f"traces.append(({ident}, t))")
+
+    def local_id(self) -> str:
+        """The name that holds the resource's local id."""
+        plan, parts = self.plan, []
+        rid = self.house_id(Source(0, ("id",), "id", "id", True), -1)
+        if plan.file.part:
+            parts.append(repr(plan.file.part))
+        if plan.each is not None and plan.file.key:
+            key = Source(1, (plan.file.key,), f"{plan.each.name}[].{plan.file.key}", "key", True)
+            parts.append(self.house_id(key, -1))
+        name = self.temp("id")
+        if parts:
+            self.say(f"{name} = part_id({plan.id_prefix!r}, {rid}, {', '.join(parts)})")
+        else:
+            self.say(f"{name} = {plan.id_prefix!r} + {rid}")
+        return name
+
+    # ---- groups -------------------------------------------------------------------------
+
+    def group(self, group: Group, where: str, first: list[str]) -> str:
+        """A group that exists whenever its scope does; returns the expression for it."""
+        literal, later = list(first), []
+        for slot in group.slots:
+            if self.settled(slot):
+                literal.append(f'"{slot.element.name}": {self.slot_value(slot, where)}')
+            else:
+                later.append(slot)
+        ranged = self.is_range(group)
+        if not later and not ranged:
+            return "{" + ", ".join(literal) + "}"
+        name = self.temp("g")
+        self.say(f"{name} = {{{', '.join(literal)}}}")
+        for slot in later:
+            self.slot(slot, name, where)
+        if ranged:
+            self.order(group, name)
+        return name
+
+    def maybe(self, group: Group, where: str, put: Put) -> None:
+        """A group that exists when something of the record is in it."""
+        name = self.temp("g")
+        self.say(f"{name} = {{}}")
+        fixed = [s for s in group.slots if all(_fixed(n) for n in s.nodes)]
+        rest = []  # a constant that stands in for a missing value does not make the group
+        for slot in group.slots:
+            moving = tuple(n for n in slot.nodes if not _fixed(n))
+            if len(moving) < len(slot.nodes) and moving and not slot.element.many:
+                self.slot(Slot(slot.element, moving), name, where)
+                rest.append(Slot(slot.element, tuple(n for n in slot.nodes if _fixed(n))))
+            elif slot not in fixed:
+                self.slot(slot, name, where)
+        with self.under(f"if {name}:"):
+            for slot in rest:
+                with self.under(f'if "{slot.element.name}" not in {name}:'):
+                    self.slot(slot, name, where)
+            settled = [s for s in fixed if self.settled(s)]
+            if settled:
+                parts = [f'"{s.element.name}": {self.slot_value(s, where)}' for s in settled]
+                self.say(f"{name} = {{{', '.join(parts)}, **{name}}}")
+            for slot in fixed:
+                if slot not in settled:
+                    self.slot(slot, name, where)
+            if self.is_range(group):
+                self.order(group, name)
+            self.say(put(name))
+
+    @staticmethod
+    def is_range(group: Group) -> bool:
+        """Whether it is a Period with both ends (per-1: start is not after end)."""
+        return group.type == "Period" and len(group.slots) == 2
+
+    def order(self, group: Group, name: str) -> None:
+        """Refuse a period that ends before it starts."""
+        n = getattr(group.slots[1].nodes[0], "n", -1)
+        self.say(f'if "start" in {name} and "end" in {name} and {name}["start"][:10] >')
+        self.text[-1] += f' {name}["end"][:10]:'
+        source = getattr(group.slots[1].nodes[0], "sources", [None])[0]
+        self.say(f"    {self.fault(n, source, 'the end is before the start')}")
+
+    # ---- slots --------------------------------------------------------------------------
+
+    @staticmethod
+    def settled(slot: Slot) -> bool:
+        """Whether its value is there in every valid record, so that it joins the literal."""
+        nodes = slot.nodes
+        if len(nodes) > 1 and not slot.element.many:
+            return False
+        return any(n.always for n in nodes) and not any(isinstance(n, Each) for n in nodes)
+
+    def slot_value(self, slot: Slot, where: str) -> str:
+        """The expression of a settled slot."""
+        path = f"{where}.{slot.element.name}"
+        if not slot.element.many:
+            return self.value(slot.nodes[0], path)
+        if isinstance(slot.nodes[0], Leaf) and slot.nodes[0].op in LIST_OPS:
+            return self.value(slot.nodes[0], path)
+        if all(_fixed(n) and n.always for n in slot.nodes) and not self.trace:
+            return self.constant([_constant(n) for n in slot.nodes])
+        if all(n.always for n in slot.nodes):
+            values = [self.value(n, f"{path}[{i}]") for i, n in enumerate(slot.nodes)]
+            return "[" + ", ".join(values) + "]"
+        return self.items(slot, path)
+
+    def slot(self, slot: Slot, into: str, where: str) -> None:
+        """Fill an element that may be absent."""
+        path = f"{where}.{slot.element.name}"
+        target = f'{into}["{slot.element.name}"]'
+        only = slot.nodes[0] if len(slot.nodes) == 1 else None
+        if not slot.element.many or (isinstance(only, Leaf) and only.op in LIST_OPS):
+            for i, node in enumerate(slot.nodes):  # of several lines the first that applies
+                unless = f'if "{slot.element.name}" not in {into}:' if i else None
+                with self.under(unless):
+                    self.node(node, path, lambda e: f"{target} = {e}")
+            return
+        if only is not None and not isinstance(only, Each):
+            self.node(only, f"{path}[0]", lambda e: f"{target} = [{e}]")
+            return
+        name = self.items(slot, path)
+        self.say(f"if {name}: {target} = {name}")
+
+    def items(self, slot: Slot, path: str) -> str:
+        """The items of a repeating element, in the order of the file's lines."""
+        name = self.temp("L")
+        self.say(f"{name} = []")
+        for node in slot.nodes:
+            self.node(node, f"{path}[{{len({name})}}]", lambda e: f"{name}.append({e})")
+        return name
+
+    # ---- nodes --------------------------------------------------------------------------
+
+    def value(self, node: Node, path: str) -> str:
+        """The expression of a node that is always there."""
+        if isinstance(node, Const):
+            self.explain(path, None, node.n)
+            return self.constant(node.value)
+        if isinstance(node, Leaf):
+            return self.leaf_value(node, path)
+        assert isinstance(node, Group)  # noqa: S101 - an Each is never settled
+        if node.constant and not self.trace:
+            return self.constant(_constant(node))
+        return self.group(node, path, [])
+
+    def node(self, node: Node, path: str, put: Put) -> None:
+        """A node that may be absent; ``put`` says what becomes of its value."""
+        with self.when(node.test):
+            if isinstance(node, Each):
+                items = self.fetch(node.source, node.n)
+                with self.under(f"if {items}:"):
+                    inner = node.node
+                    self.loop(
+                        node.source, items, node.depth, node.n, lambda: self.node(inner, path, put)
+                    )
+            elif isinstance(node, Leaf):
+                self.leaf(node, path, put)
+            elif isinstance(node, Group) and not (node.always or _always_inside(node)):
+                self.maybe(node, path, put)
+            else:
+                self.say(put(self.value(node, path)))
+
+    def loop(
+        self, source: Source, items: str, depth: int, n: int, body: Callable[[], None]
+    ) -> None:
+        """Walk a list of the record."""
+        with self.under(f"if {items}.__class__ is not list:"):
+            self.say(self.fault(n, source, "expected a list"))
+        item = f"i{depth}"
+        if not self.trace:
+            with self.under(f"for {item} in {items}:"):
+                body()
+            return
+        self.enter(source, depth)
+        with self.under(f"for n{depth}, {item} in enumerate({items}):"):
+            if source.kind == "object":
+                with self.under(f"if {item}.__class__ is not dict:"):
+                    at = self.record_path(Source(depth, (), source.name, "", True))
+                    self.say(f"raise Fault({n}, {at}, 'expected an object')")
+            body()
+        self.leave()
+
+    @contextmanager
+    def when(self, test: Test | None) -> Any:
+        """Statements that run where a condition holds."""
+        if test is None:
+            yield
+            return
+        value = self.fetch(test.source, -1, optional=True)
+        condition = test.condition
+        if condition.present is True:
+            head = f"if {value} is not None and {value} != []:"
+        elif condition.present is False:
+            head = f"if {value} is None or {value} == []:"
+        elif len(condition.values) == 1:
+            head = f"if {value} == {condition.values[0]!r}:"
+        else:
+            head = f"if {value} in {condition.values!r}:"
+        with self.under(head):
+            yield
+
+
+def _fixed(node: Node) -> bool:
+    return isinstance(node, Const) or (isinstance(node, Group) and node.constant)
+
+
+def _always_inside(group: Group) -> bool:
+    """Whether the group is there once its own condition holds."""
+    bare = Group(group.line, group.n, group.type, group.slots)
+    return bare.always
+
+
+def _constant(node: Node) -> Any:
+    """The JSON of a node in which nothing comes from the record."""
+    if isinstance(node, Const):
+        return node.value
+    assert isinstance(node, Group)  # noqa: S101 - callers ask only for fixed nodes
+    return {
+        slot.element.name: (
+            [_constant(n) for n in slot.nodes] if slot.element.many else _constant(slot.nodes[0])
+        )
+        for slot in group_slots(node)
+    }
+
+
+def group_slots(group: Group) -> tuple[Slot, ...]:
+    """The slots of a constant group whose constants carry no condition."""
+    return tuple(s for s in group.slots if all(n.always for n in s.nodes))

@@ -1,0 +1,287 @@
+"""The part of code generation that reads one value, checks it and shapes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fhirsvc.mapping.plan import Leaf, Source
+
+_TEXT = frozenset({"string", "markdown"})
+_REMEMBERED = {"date": "DATES", "dateTime": "DATETIMES"}
+
+
+class Leaves:
+    """Statement writer with fetch, check and shape; ``Emitter`` adds groups and lists."""
+
+    def __init__(self, trace: bool) -> None:
+        self.trace = trace
+        self.text: list[str] = []
+        self.indent = 0
+        self.names: dict[str, Any] = {}
+        self._temps = 0
+        self._scopes = ["$"]  # record path of each scope, as the inside of an f-string
+
+    # ---- writing ------------------------------------------------------------------------
+
+    def say(self, statement: str) -> None:
+        """Add a statement."""
+        self.text.append("    " * self.indent + statement)
+
+    def temp(self, letter: str) -> str:
+        """A fresh local name."""
+        self._temps += 1
+        return f"{letter}{self._temps}_"
+
+    def constant(self, value: Any) -> str:
+        """A name (or a literal) for a constant."""
+        if value is None or isinstance(value, str | int | float | bool):
+            return repr(value)
+        name = f"k{len(self.names)}"
+        self.names[name] = value
+        return name
+
+    # ---- places -------------------------------------------------------------------------
+
+    def enter(self, source: Source, depth: int) -> None:
+        """The scope of a list's items."""
+        self._scopes.append(f"{self._at(source)}[{{n{depth}}}]")
+
+    def leave(self) -> None:
+        """Back to the enclosing scope."""
+        self._scopes.pop()
+
+    def _at(self, source: Source) -> str:
+        return ".".join((self._scopes[source.depth], *source.path))
+
+    def record_path(self, source: Source | None) -> str:
+        """A Python expression for the JSON path of a source."""
+        if source is None:
+            return "'$'"
+        path = self._at(source)
+        return f'f"{path}"' if "{" in path else repr(path)
+
+    def fault(self, n: int, source: Source | None, problem: str) -> str:
+        """The statement that refuses a value; located only in the traced form."""
+        if not self.trace:
+            return f"raise Fault({n})"
+        return f"raise Fault({n}, {self.record_path(source)}, {problem!r})"
+
+    def explain(self, element_path: str, source: Source | None, n: int) -> None:
+        """Note where an element came from."""
+        if self.trace:
+            where = self.record_path(source) if source else "None"
+            self.say(f't.append((f"{element_path}", {where}, {n}))')
+
+    # ---- reading ------------------------------------------------------------------------
+
+    def fetch(self, source: Source, n: int, *, optional: bool | None = None) -> str:
+        """Read a value into a local name. A required one that is missing is a fault."""
+        always = source.always if optional is None else not optional
+        scope = "r" if source.depth == 0 else f"i{source.depth}"
+        if not source.path:
+            return scope
+        name = self.temp("v")
+        if self.trace:
+            path = self.record_path(source)
+            self.say(f"{name} = dig({scope}, {source.path!r}, {n}, {path})")
+            if always:
+                self.say(f"if {name} is None: raise Fault({n}, {path}, 'is missing')")
+        elif always:
+            self.say(f"{name} = {scope}" + "".join(f"[{step!r}]" for step in source.path))
+        else:
+            for step in source.path[:-1]:
+                scope = f"({scope}.get({step!r}) or EMPTY)"
+            self.say(f"{name} = {scope}.get({source.path[-1]!r})")
+        return name
+
+    def house_id(self, source: Source, n: int) -> str:
+        """Read and check an id of the house."""
+        name = self.fetch(source, n)
+        self.check_id(name, source, n)
+        return name
+
+    # ---- checking -----------------------------------------------------------------------
+
+    def check_id(self, name: str, source: Source, n: int) -> None:
+        """An id of a record, or the key of a list item."""
+        fault = self.fault(n, source, "is no id that this project takes")
+        if source.kind == "id" and not self.trace:
+            self.say(f"if {name} not in HOUSE_IDS and not house_id_ok({name}): {fault}")
+        else:
+            check = "house_id_ok" if source.kind == "id" else "key_ok"
+            self.say(f"if not {check}({name}): {fault}")
+
+    def check(self, name: str, fhir_type: str, source: Source, n: int) -> None:
+        """A value of a FHIR primitive type."""
+        fault = self.fault(n, source, f"is no {fhir_type}")
+        if self.trace:
+            self.say(f"if not {fhir_type}_ok({name}): {fault}")
+        elif fhir_type in _TEXT:  # printable and not blank is nearly always the whole answer
+            self.say(f"if {name}.__class__ is not str or not {name}.isprintable() or not {name}")
+            self.text[-1] += f" or {name}.isspace():"
+            self.say(f"    if not string_ok({name}): {fault}")
+        elif fhir_type in _REMEMBERED:
+            known = _REMEMBERED[fhir_type]
+            self.say(f"if {name} not in {known} and not {fhir_type}_ok({name}): {fault}")
+        else:
+            self.say(f"if not {fhir_type}_ok({name}): {fault}")
+
+    # ---- shaping ------------------------------------------------------------------------
+
+    def leaf(self, leaf: Leaf, path: str, put: Callable[[str], str]) -> None:
+        """A value that may be absent."""
+        if leaf.op in ("form", "narrative"):
+            value = self._shape(leaf, [], path)
+            with_if = leaf.op == "form"
+            self.say(f"if {value}: {put(value)}" if with_if else put(value))
+            return
+        names, deeper = [], 0
+        for source in leaf.sources:
+            name = self.fetch(source, leaf.n)
+            names.append(name)
+            if not source.always:
+                extra = f" and {name} != []" if leaf.op == "answers" else ""
+                self.say(f"if {name} is not None{extra}:")
+                self.indent += 1
+                deeper += 1
+        if leaf.op == "table" and None in leaf.arg.values():  # a word without a code
+            made = self.temp("c")
+            self.say(f"{made} = {self._row(leaf, names[0])}")
+            self.say(f"if {made} is not None:")
+            self.indent += 1
+            deeper += 1
+            self.explain(path, leaf.sources[0], leaf.n)
+            self.say(put(made))
+        else:
+            self.say(put(self._shape(leaf, names, path)))
+        self.indent -= deeper
+
+    def leaf_value(self, leaf: Leaf, path: str) -> str:
+        """The expression of a value that every record has."""
+        return self._shape(leaf, [self.fetch(s, leaf.n) for s in leaf.sources], path)
+
+    def _shape(self, leaf: Leaf, names: list[str], path: str) -> str:
+        """Check the fetched values and return the expression of the element."""
+        made: str = getattr(self, f"_{leaf.op}")(leaf, names)
+        source = leaf.sources[0] if leaf.sources else None
+        self.explain(path, source, leaf.n)
+        return made
+
+    def _copy(self, leaf: Leaf, names: list[str]) -> str:
+        self.check(names[0], leaf.arg, leaf.sources[0], leaf.n)
+        return names[0]
+
+    def _row(self, leaf: Leaf, name: str) -> str:
+        rows = self.constant(leaf.arg)
+        if self.trace:
+            fault = self.fault(leaf.n, leaf.sources[0], f"is not in table '{leaf.line.codes}'")
+            self.say(f"if {name}.__class__ is not str or {name} not in {rows}: {fault}")
+        return f"{rows}[{name}]"
+
+    def _table(self, leaf: Leaf, names: list[str]) -> str:
+        return self._row(leaf, names[0])
+
+    def _table_text(self, leaf: Leaf, names: list[str]) -> str:
+        assert leaf.text is not None  # noqa: S101 - the op is chosen because of it
+        made = self.temp("c")
+        self.say(f"{made} = {self._row(leaf, names[0])}")
+        text = self.fetch(leaf.text, leaf.n)
+        self.say(f"if {text} is not None:")
+        self.indent += 1
+        self.check(text, "string", leaf.text, leaf.n)
+        self.say(f'{made} = {{**{made}, "text": {text}}}')
+        self.indent -= 1
+        return made
+
+    def _reference(self, leaf: Leaf, names: list[str]) -> str:
+        kind, prefix, part = leaf.arg
+        for name, source in zip(names, leaf.sources, strict=True):
+            self.check_id(name, source, leaf.n)
+        parts = [repr(part)] if part else []
+        parts += names[1:]
+        if not parts:
+            return f'{{"reference": {kind + prefix!r} + {names[0]}}}'
+        inside = f"part_id({prefix!r}, {names[0]}, {', '.join(parts)})"
+        return f'{{"reference": {kind!r} + {inside}}}'
+
+    def _identifier(self, leaf: Leaf, names: list[str]) -> str:
+        for name, source in zip(names, leaf.sources, strict=True):
+            if source.kind in ("id", "key"):
+                self.check_id(name, source, leaf.n)
+            else:
+                self.check(name, "string", source, leaf.n)
+        fixed = "".join(f'"{k}": {self.constant(v)}, ' for k, v in leaf.arg.items())
+        joined = ' + "/" + '.join(names)
+        return f'{{{fixed}"value": {joined}}}'
+
+    def _text(self, leaf: Leaf, names: list[str]) -> str:
+        self.check(names[0], "string", leaf.sources[0], leaf.n)
+        return f'{{"text": {names[0]}}}'
+
+    _annotation = _text
+
+    def _quantity(self, leaf: Leaf, names: list[str]) -> str:
+        self.check(names[0], "decimal", leaf.sources[0], leaf.n)
+        fixed = "".join(f', "{k}": {v!r}' for k, v in leaf.arg.items())
+        return f'{{"value": {names[0]}{fixed}}}'
+
+    def _labels(self, leaf: Leaf, names: list[str]) -> str:
+        rows, made = self.constant(leaf.arg), self.temp("c")
+        many = f"({names[0]} if {names[0]}.__class__ is list else [{names[0]}])"
+        if self.trace:
+            fault = self.fault(leaf.n, leaf.sources[0], f"is not in table '{leaf.line.codes}'")
+            self.say(f"if any(x.__class__ is not str or x not in {rows} for x in {many}): {fault}")
+        self.say(f'{made} = ", ".join([{rows}[x] for x in {many}])')
+        if leaf.text is not None:
+            text = self.fetch(leaf.text, leaf.n)
+            self.say(f"if {text} is not None:")
+            self.indent += 1
+            self.check(text, "string", leaf.text, leaf.n)
+            self.say(f"{made} = {text}")
+            self.indent -= 1
+        return made
+
+    def _date(self, leaf: Leaf, names: list[str]) -> str:
+        self.check(names[0], "dateTime", leaf.sources[0], leaf.n)
+        return f"{names[0]}[:10]"
+
+    def _answers(self, leaf: Leaf, names: list[str]) -> str:
+        by = self.constant(leaf.arg)
+        made = self.temp("a")
+        if self.trace:
+            path = self.record_path(leaf.sources[1])
+            self.say(f"{made} = answers_located({by}, {names[0]}, {names[1]}, {leaf.n}, {path})")
+        else:
+            self.say(f"{made} = answers({by}, {names[0]}, {names[1]})")
+        return made
+
+    def _form(self, leaf: Leaf, names: list[str]) -> str:
+        made = self.temp("a")
+        self.say(f"{made} = respond({self.constant(leaf.arg)}, r)")
+        return made
+
+    def _narrative(self, leaf: Leaf, names: list[str]) -> str:
+        """The rows that the record fills, as an XHTML table of contents for a person."""
+        rows = self.temp("h")
+        self.say(f'{rows} = ""')
+        for label, source, inner in leaf.arg:
+            value = self.fetch(source, leaf.n, optional=True)
+            head = f"<p><b>{label}:</b> "
+            self.say(f"if {value} is not None and {value} != []:")
+            self.indent += 1
+            if inner is None:
+                shown = f"escape({value})"
+            else:
+                item = "x" + "".join(f".get({step!r}, EMPTY)" for step in inner[:-1])
+                item = f"{item}.get({inner[-1]!r})" if inner else "x"
+                shown = f'"; ".join([escape({item}) for x in {value} if {item} is not None])'
+            if self.trace:
+                self.say(f"with located({leaf.n}, {self.record_path(source)}):")
+                self.say(f'    {rows} += {head!r} + {shown} + "</p>"')
+            else:
+                self.say(f'{rows} += {head!r} + {shown} + "</p>"')
+            self.indent -= 1
+        open_, close = '<div xmlns="http://www.w3.org/1999/xhtml">', "</div>"
+        empty = repr(f"<p>{leaf.element.name}</p>")
+        return f'{{"status": "generated", "div": {open_!r} + ({rows} or {empty}) + {close!r}}}'

@@ -1,0 +1,199 @@
+"""Records to resources: the compiled mappings of a library, with errors and traces that locate.
+
+``Mappings.load`` proves everything first; ``forward`` then only runs generated code. A record that
+does not fit is run once more through the traced form of the same code, which says where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fhirsvc.errors import Category, FhirsvcError, Finding
+from fhirsvc.fhir.instruments import Form, Instrument
+from fhirsvc.mapping.coverage import unmapped
+from fhirsvc.mapping.emit import emit
+from fhirsvc.mapping.library import Library, read_library
+from fhirsvc.mapping.plan import Plan
+from fhirsvc.mapping.resolve import Setting, resolve
+from fhirsvc.mapping.runtime import NAMESPACE, Fault
+from fhirsvc.records import TYPES, fields
+
+US_CORE = (6, 7, 8, 9)
+Resource = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Where one element came from."""
+
+    element: str  # FHIR path, "CarePlan.activity[0].detail.code"
+    field: str | None  # JSON path in the record; None for a constant
+    place: str  # file:line:col of the mapping line
+    version: str  # of the mapping file
+    transform: str
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A resource and the origin of each of its elements."""
+
+    resource: Resource
+    trace: tuple[Explained, ...]
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    plan: Plan
+    fast: Any
+    traced: Any
+
+
+class MappingsError(FhirsvcError):
+    """A mappings folder with mistakes; ``findings`` has them all."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        first = findings[0]
+        message = first.message if len(findings) == 1 else f"{first.message} (and more)"
+        super().__init__(Category.INVALID, message, first.where)
+        self.findings = findings
+
+
+class Mappings:
+    """The mappings of a folder, compiled for one US Core version at a time, on first use."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self._compiled: dict[tuple[str, int], list[_Compiled]] = {}
+
+    @classmethod
+    def load(cls, texts: Mapping[str, str]) -> Mappings:
+        """Read and prove a folder.
+
+        :raises MappingsError: it has mistakes.
+        """
+        library, findings = read_library(texts)
+        findings += check(library)
+        errors = [f for f in findings if f.severity == "error"]
+        if errors:
+            raise MappingsError(errors)
+        return cls(library)
+
+    def records(self) -> tuple[str, ...]:
+        """The record types that have a mapping."""
+        return tuple(t for t in TYPES if any(f.record == t for f in self.library.files))
+
+    def version(self, record_type: str) -> str:
+        """The versions of a record type's files, as one text."""
+        files = [f for f in self.library.files if f.record == record_type]
+        return ", ".join(f"{f.file}@{f.version}" for f in files)
+
+    def forward(self, record: Mapping[str, Any], us_core: int = 8) -> list[Resource]:
+        """The resources of one record. They share constants: treat them as frozen.
+
+        :raises FhirsvcError: INVALID with the JSON path of the value that does not fit, or
+            UNSUPPORTED where the record type has no mapping.
+        """
+        out: list[Resource] = []
+        try:
+            for compiled in self._for(record, us_core):
+                compiled.fast(record, out, None)
+        except (Fault, KeyError, TypeError, AttributeError, ValueError):
+            self.explain(record, us_core)
+            raise
+        return out
+
+    def explain(self, record: Mapping[str, Any], us_core: int = 8) -> list[Traced]:
+        """As ``forward``, with the origin of every element."""
+        found = []
+        for compiled in self._for(record, us_core):
+            out: list[Resource] = []
+            traces: list[tuple[str, list[tuple[str, str | None, int]]]] = []
+            try:
+                compiled.traced(record, out, traces)
+            except Fault as fault:
+                raise self._error(compiled.plan, fault) from None
+            for resource, (_, steps) in zip(out, traces, strict=True):
+                found.append(Traced(resource, tuple(_said(compiled.plan, steps))))
+        return found
+
+    def questionnaires(self) -> list[Resource]:
+        """Every instrument and form as a Questionnaire."""
+        asked: list[Instrument | Form] = [
+            *self.library.instruments.values(),
+            *self.library.forms.values(),
+        ]
+        return [a.questionnaire() for a in asked]
+
+    def _for(self, record: Mapping[str, Any], us_core: int) -> list[_Compiled]:
+        if not isinstance(record, dict):
+            raise FhirsvcError(Category.INVALID, "a record is an object", "$")
+        kind = record.get("type")
+        if not isinstance(kind, str) or kind not in TYPES:
+            raise FhirsvcError(Category.INVALID, "no such record type", "$.type")
+        key = (kind, us_core)
+        if key not in self._compiled:
+            self._compiled[key] = self._compile(kind, us_core)
+        return self._compiled[key]
+
+    def _compile(self, record_type: str, us_core: int) -> list[_Compiled]:
+        found = []
+        for file in self.library.files:
+            if file.record == record_type:
+                plan = resolve(file, setting(self.library, us_core)).plan
+                if plan is not None:
+                    found.append(_Compiled(plan, _make(plan, False), _make(plan, True)))
+        if not found:
+            message = f"no mapping makes FHIR of {record_type} records"
+            raise FhirsvcError(Category.UNSUPPORTED, message, "$.type")
+        return found
+
+    @staticmethod
+    def _error(plan: Plan, fault: Fault) -> FhirsvcError:
+        place = plan.lines[fault.n].mark if fault.n >= 0 else plan.file.mark
+        return FhirsvcError(Category.INVALID, f"{fault.problem} (mapped at {place})", fault.path)
+
+
+def check(library: Library) -> list[Finding]:
+    """Every mistake in a library's mapping files, for every US Core version they can run under."""
+    findings: dict[Finding, None] = {}
+    used: dict[str, set[str]] = {}
+    for us_core in US_CORE:
+        context = setting(library, us_core)
+        for file in library.files:
+            resolved = resolve(file, context)
+            findings.update(dict.fromkeys(resolved.findings))
+            used.setdefault(file.record, set()).update(resolved.used)
+    findings.update(dict.fromkeys(unmapped(library.files, used)))
+    return list(findings)
+
+
+def setting(library: Library, us_core: int) -> Setting:
+    """What the files of a library may name."""
+    return Setting(
+        fields={t: fields(t) for t in TYPES},
+        tables=library.tables,
+        systems=library.systems,
+        files=library.files,
+        forms=library.forms,
+        instruments=library.instruments,
+        us_core=us_core,
+    )
+
+
+def _make(plan: Plan, trace: bool) -> Any:
+    source, names = emit(plan, trace=trace)
+    scope: dict[str, Any] = {**NAMESPACE, **names}
+    code = compile(source, f"<{plan.file.file}>", "exec")
+    exec(code, scope)  # noqa: S102 - source made here from a checked plan; no text of a file is in it
+    return scope["make"]
+
+
+def _said(plan: Plan, steps: list[tuple[str, str | None, int]]) -> list[Explained]:
+    found = []
+    for element, field, n in steps:
+        line = plan.lines[n]
+        how = line.transform or (f"codes {line.codes}" if line.codes else line.kind)
+        found.append(Explained(element, field, str(line.mark), plan.file.version, how))
+    return found

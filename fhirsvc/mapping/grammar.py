@@ -1,0 +1,287 @@
+"""The words of a mapping file and what they read as: a closed vocabulary, no expressions.
+
+A file is shaped like the resource it makes. Each line under ``elements`` is one of
+
+    {value: …}        a constant: written forward, compared backward
+    {from: …}         a copy, or a named transform with ``as`` or a code table with ``codes``
+    {each: …}         a list of the record to a repeating element, items met by ``key``
+    {elements: …}     a group; a list of groups makes several items of a repeating element
+    {narrative: …}    the readable text of the resource (one way)
+    {form: …}         the answers of a form that ``instruments/`` describes
+
+``mappings/README.md`` is the grammar on one page; this module is what enforces it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fhirsvc.errors import Finding
+from fhirsvc.mapping.source import Mark, Node, parse
+
+KINDS = ("value", "from", "each", "elements", "narrative", "form")
+TRANSFORMS = (
+    "identifier",
+    "reference",
+    "text",
+    "annotation",
+    "quantity",
+    "date",
+    "labels",
+    "answers",
+)
+OWNERS = ("us", "ehr", "both")
+_FILE_KEYS = (
+    "record",
+    "resource",
+    "version",
+    "each",
+    "key",
+    "part",
+    "when",
+    "elements",
+    "skipped",
+    "sensitivity",
+)
+_COMMON = ("when", "owner", "sensitivity", "one_way")
+_LEAF = ("from", "as", "codes", "to", "part", "system", "type", "use", "unit", "code", "text")
+_LINE_KEYS: dict[str, tuple[str, ...]] = {
+    "value": ("value", "text", *_COMMON),
+    "from": (*_LEAF, *_COMMON),
+    "each": ("each", "key", "elements", *_LEAF, *_COMMON),
+    "elements": ("elements", *_COMMON),
+    "narrative": ("narrative", *_COMMON),
+    "form": ("form", *_COMMON),
+}
+_WHEN_KEYS = ("field", "is", "in", "present", "us_core")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """When a line, a group or a whole file applies."""
+
+    mark: Mark
+    field: str | None = None
+    values: tuple[Any, ...] = ()  # the field is one of these
+    present: bool | None = None
+    us_core: tuple[str, int] | None = None  # ("<", 9)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a mapping: a lens between an element and a field of the record."""
+
+    mark: Mark
+    path: tuple[str, ...]  # element path below the enclosing group
+    kind: str
+    value: Node | None = None
+    source: tuple[str, ...] = ()  # record paths; a leading "/" starts at the record
+    transform: str | None = None
+    codes: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)  # to, part, system, type, use, unit, code
+    text: str | None = None
+    each: str | None = None
+    key: str | None = None
+    form: str | None = None
+    children: tuple[Line, ...] = ()
+    when: Condition | None = None
+    owner: str | None = None
+    sensitivity: str | None = None
+    one_way: str | None = None
+
+
+@dataclass(frozen=True)
+class MappingFile:
+    """One file: how one record type becomes one resource type."""
+
+    file: str
+    mark: Mark
+    record: str
+    resource: str
+    version: str
+    lines: tuple[Line, ...]
+    each: str | None = None
+    key: str | None = None
+    part: str | None = None
+    when: Condition | None = None
+    sensitivity: str | None = None
+    skipped: dict[str, tuple[str, Mark]] = field(default_factory=dict)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def read(text: str, file: str) -> tuple[MappingFile | None, list[Finding]]:
+    """Read one mapping file.
+
+    :returns: the file (None when nothing useful could be read) and every finding.
+    """
+    root, findings = parse(text, file)
+    reader = _Reader(findings)
+    if root is None:
+        return None, findings
+    if not isinstance(root.value, dict):
+        reader.add("grammar", "a mapping file is a set of keys", root.mark)
+        return None, findings
+    return reader.file(root, file), findings
+
+
+class _Reader:
+    def __init__(self, findings: list[Finding]) -> None:
+        self.findings = findings
+
+    def add(self, rule: str, message: str, mark: Mark) -> None:
+        self.findings.append(Finding(rule, message, str(mark)))
+
+    def file(self, root: Node, file: str) -> MappingFile | None:
+        self.unknown(root, _FILE_KEYS, "a mapping file")
+        missing = [k for k in ("record", "resource", "version", "elements") if k not in root.value]
+        for key in missing:
+            self.add("missing-key", f"'{key}' is missing", root.mark)
+        if missing:
+            return None
+        skipped = {}
+        if "skipped" in root.value and isinstance(root.value["skipped"].value, dict):
+            for name, reason in root.value["skipped"].value.items():
+                mark = root.value["skipped"].at(name)
+                if not isinstance(reason.value, str) or len(reason.value) < 4:
+                    self.add("skip-reason", f"'{name}' is skipped without a reason", mark)
+                skipped[name] = (str(reason.value), mark)
+        if "each" in root.value and "key" not in root.value:
+            self.add("each-key", "'each' needs 'key': items are met by key", root.at("each"))
+        return MappingFile(
+            file=file,
+            mark=root.mark,
+            record=self.word(root, "record") or "",
+            resource=self.word(root, "resource") or "",
+            version=self.word(root, "version") or "",
+            each=self.word(root, "each"),
+            key=self.word(root, "key"),
+            part=self.word(root, "part"),
+            when=self.when(root.value.get("when")),
+            sensitivity=self.word(root, "sensitivity"),
+            lines=self.elements(root.value["elements"]),
+            skipped=skipped,
+        )
+
+    def elements(self, node: Node) -> tuple[Line, ...]:
+        if not isinstance(node.value, dict):
+            self.add("grammar", "'elements' holds element names", node.mark)
+            return ()
+        lines: list[Line] = []
+        for name, child in node.value.items():
+            mark = node.at(name)
+            path = tuple(name.split("."))
+            items = child.value if isinstance(child.value, list) else [child]
+            for item in items:
+                line = self.line(item, path, mark if child is item else item.mark)
+                if line is not None:
+                    lines.append(line)
+        return tuple(lines)
+
+    def line(self, node: Node, path: tuple[str, ...], mark: Mark) -> Line | None:
+        if not isinstance(node.value, dict):
+            self.add("grammar", "a line is written {from: …}, {value: …} and so on", mark)
+            return None
+        kinds = [k for k in ("each", "value", "narrative", "form") if k in node.value] or [
+            k for k in ("from", "elements") if k in node.value
+        ]
+        if len(kinds) != 1:
+            said = " and ".join(kinds) if kinds else "none of them"
+            self.add("line-kind", f"a line has one of {', '.join(KINDS)}; this has {said}", mark)
+            return None
+        kind = kinds[0]
+        self.unknown(node, _LINE_KEYS[kind], f"a '{kind}' line")
+        self.closed(node, "as", TRANSFORMS)
+        self.closed(node, "owner", OWNERS)
+        if kind == "each":
+            if "elements" not in node.value and "from" not in node.value:
+                self.add("line-kind", "'each' needs 'elements' or 'from'", mark)
+                return None
+            if "elements" in node.value and "key" not in node.value:
+                self.add("each-key", "'each' needs 'key': items are met by key", mark)
+        options = {k: node.value[k].plain() for k in _LEAF[3:-1] if k in node.value}
+        return Line(
+            mark=mark,
+            path=path,
+            kind=kind,
+            value=node.value.get("value") or node.value.get("narrative"),
+            source=self.sources(node),
+            transform=self.word(node, "as"),
+            codes=self.word(node, "codes"),
+            options=options,
+            text=self.word(node, "text"),
+            each=self.word(node, "each"),
+            key=self.word(node, "key"),
+            form=self.word(node, "form"),
+            children=self.elements(node.value["elements"]) if "elements" in node.value else (),
+            when=self.when(node.value.get("when")),
+            owner=self.word(node, "owner"),
+            sensitivity=self.word(node, "sensitivity"),
+            one_way=self.word(node, "one_way"),
+        )
+
+    def sources(self, node: Node) -> tuple[str, ...]:
+        raw = node.value.get("from")
+        if raw is None:
+            return ()
+        items = raw.value if isinstance(raw.value, list) else [raw]
+        return tuple(str(item.value) for item in items)
+
+    def when(self, node: Node | None) -> Condition | None:
+        if node is None:
+            return None
+        if not isinstance(node.value, dict):
+            self.add("when", "'when' is written {field: …, is: …}", node.mark)
+            return None
+        self.unknown(node, _WHEN_KEYS, "'when'")
+        values: tuple[Any, ...] = ()
+        if "is" in node.value:
+            values = (node.value["is"].value,)
+        elif "in" in node.value and isinstance(node.value["in"].value, list):
+            values = tuple(v.value for v in node.value["in"].value)
+        present = node.value["present"].value if "present" in node.value else None
+        tests = bool(values) + (present is not None)
+        name = self.word(node, "field")
+        complete = tests == 1 if name else tests == 0 and "us_core" in node.value
+        if not complete:
+            self.add("when", "'field' takes one of 'is', 'in' and 'present'", node.mark)
+        return Condition(node.mark, name, values, present, self.us_core(node))
+
+    def us_core(self, node: Node) -> tuple[str, int] | None:
+        if "us_core" not in node.value:
+            return None
+        text = str(node.value["us_core"].value)
+        sign = text.rstrip("0123456789")
+        if sign not in ("<", ">=", "=") or not text[len(sign) :]:
+            self.add("when", '\'us_core\' is written "<9", ">=9" or "=8"', node.at("us_core"))
+            return None
+        return sign, int(text[len(sign) :])
+
+    def word(self, node: Node, key: str) -> str | None:
+        child = node.value.get(key)
+        if child is None:
+            return None
+        if not isinstance(child.value, str | int | float) or isinstance(child.value, bool):
+            if key not in ("type",):
+                self.add("grammar", f"'{key}' is a word", child.mark)
+            return None
+        return str(child.value)
+
+    def closed(self, node: Node, key: str, allowed: tuple[str, ...]) -> None:
+        word = self.word(node, key)
+        if word is not None and word not in allowed:
+            hint = did_you_mean(word, allowed) or f"; it is one of {', '.join(allowed)}"
+            self.add(f"unknown-{key}", f"'{word}' is no '{key}'{hint}", node.at(key))
+
+    def unknown(self, node: Node, allowed: tuple[str, ...], what: str) -> None:
+        for key in node.value:
+            if key not in allowed:
+                message = f"{what} has no '{key}'{did_you_mean(key, allowed)}"
+                self.add("unknown-key", message, node.at(key))

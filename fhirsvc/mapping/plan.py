@@ -1,0 +1,133 @@
+"""What a mapping file means once every name in it is resolved: the tree that code is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fhirsvc.fhir.definitions import Element
+from fhirsvc.mapping.grammar import Condition, Line, MappingFile
+
+
+@dataclass(frozen=True)
+class Source:
+    """A field of the record as seen from where the line stands."""
+
+    depth: int  # 0: the record itself; 1, 2 …: the item of that enclosing list
+    path: tuple[str, ...]  # () is the item itself
+    name: str  # "modalities[].kind"
+    kind: str
+    always: bool  # the schema requires it wherever its scope exists
+
+
+@dataclass(frozen=True)
+class Test:
+    """A condition with its field resolved."""
+
+    condition: Condition
+    source: Source
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A value taken from the record. ``op`` names how; ``arg`` is what that needs."""
+
+    line: Line
+    n: int  # index of the line in its plan, for traces and faults
+    element: Element
+    sources: tuple[Source, ...]
+    op: str
+    arg: Any = None
+    text: Source | None = None
+    test: Test | None = None
+
+    @property
+    def always(self) -> bool:
+        """Whether the value is there in every valid record."""
+        partial = self.op == "table" and None in self.arg.values()
+        return self.test is None and not partial and all(s.always for s in self.sources)
+
+
+@dataclass(frozen=True)
+class Const:
+    """A value that the file states."""
+
+    line: Line
+    n: int
+    element: Element
+    value: Any
+    test: Test | None = None
+
+    @property
+    def always(self) -> bool:
+        """Whether no condition stands before it."""
+        return self.test is None
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One element of a group and what fills it; several nodes only where the element repeats."""
+
+    element: Element
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A complex element. It exists when one of its values from the record does."""
+
+    line: Line | None
+    n: int
+    type: str
+    slots: tuple[Slot, ...]
+    test: Test | None = None
+
+    @property
+    def constant(self) -> bool:
+        """Whether nothing in it comes from the record."""
+        return all(
+            isinstance(n, Const) or (isinstance(n, Group) and n.constant)
+            for s in self.slots
+            for n in s.nodes
+        )
+
+    @property
+    def always(self) -> bool:
+        """Whether every valid record makes it."""
+        if self.test is not None:
+            return False
+        if self.constant:
+            return all(n.always for s in self.slots for n in s.nodes)
+        return any(
+            n.always and not isinstance(n, Const) and not (isinstance(n, Group) and n.constant)
+            for s in self.slots
+            for n in s.nodes
+        )
+
+
+@dataclass(frozen=True)
+class Each:
+    """A list of the record and the node made from each of its items."""
+
+    line: Line
+    n: int
+    source: Source
+    depth: int
+    node: Node
+    test: Test | None = None
+    always: bool = False  # an empty list makes nothing
+
+
+Node = Leaf | Const | Group | Each
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A mapping file resolved for one US Core version."""
+
+    file: MappingFile
+    root: Group
+    lines: tuple[Line, ...]
+    each: Source | None
+    test: Test | None
+    id_prefix: str

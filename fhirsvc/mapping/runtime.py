@@ -1,0 +1,148 @@
+"""What generated code calls: faults, ids, narrative escapes, answers.
+
+Generated code comes in two forms from one plan. The fast form says only *that* a value is wrong;
+the traced form is run again over the same record to say *where*, and to explain every element.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fhirsvc.fhir import leaves
+from fhirsvc.fhir.instruments import respond
+
+EMPTY: dict[str, Any] = {}
+_HOUSE_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,34}[A-Za-z0-9])?")
+_KEY = re.compile(r"[A-Za-z0-9.-]{1,20}")
+_KNOWN_IDS: set[object] = set()
+
+
+class Fault(Exception):  # noqa: N818 - it is not reported as it is; forward() makes the error
+    """A record value that cannot become FHIR: line of the plan, record path, what was expected."""
+
+    def __init__(self, n: int, path: str = "", problem: str = "") -> None:
+        super().__init__(n, path, problem)
+        self.n = n
+        self.path = path
+        self.problem = problem
+
+
+def house_id_ok(value: object) -> bool:
+    """Whether ``value`` is the id of a record (36 characters at most, so that local ids fit)."""
+    if not isinstance(value, str) or not _HOUSE_ID.fullmatch(value):
+        return False
+    if len(_KNOWN_IDS) >= 50_000:
+        _KNOWN_IDS.clear()
+    _KNOWN_IDS.add(value)
+    return True
+
+
+def key_ok(value: object) -> bool:
+    """Whether ``value`` is the key of a list item."""
+    return isinstance(value, str) and bool(_KEY.fullmatch(value))
+
+
+def part_id(prefix: str, record_id: str, *parts: str) -> str:
+    """The local id of a part of a record: ``care-plan.cp-001.dx1``.
+
+    FHIR ids end at 64 characters; a longer one keeps its prefix and a digest of the rest.
+    """
+    name = ".".join((record_id, *parts))
+    if len(prefix) + len(name) <= 64:
+        return prefix + name
+    return prefix + hashlib.sha256(name.encode()).hexdigest()[: 64 - len(prefix)][:40]
+
+
+def escape(value: object) -> str:
+    """Text for XHTML content; words of the house lose their underscores."""
+    if value is True or value is False:
+        return "yes" if value else "no"
+    text = value if isinstance(value, str) else str(value)
+    if not text.isprintable() and not leaves.text_ok(text):
+        raise ValueError("text")
+    if "&" in text or "<" in text or ">" in text:
+        text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.replace("_", " ") if text.isidentifier() else text
+
+
+def answers(
+    by: dict[str, dict[tuple[str, int], Any]], instrument: str, items: list[Any]
+) -> list[Any]:
+    """The QuestionnaireResponse items of an instrument's answers.
+
+    :raises KeyError, TypeError: the traced form says which answer is none of the instrument's.
+    """
+    known, found = by[instrument], []
+    for item in items:
+        value = item.get("value")
+        if value is None:  # asked, not answered: SDC leaves the item out
+            continue
+        if value.__class__ is not int:  # True would pass for 1
+            raise TypeError
+        found.append(known[item["n"], value])
+    return found
+
+
+def answers_located(
+    by: dict[str, dict[tuple[str, int], Any]], instrument: object, items: object, n: int, path: str
+) -> list[Any]:
+    """As ``answers``; the first that is wrong is named by its path."""
+    if not isinstance(instrument, str) or instrument not in by:
+        raise Fault(n, path, "no instrument that this project knows")
+    if not isinstance(items, list):
+        raise Fault(n, path, "expected a list")
+    found = []
+    for index, item in enumerate(items):
+        at = f"{path}[{index}]"
+        if isinstance(item, dict) and item.get("value") is None:
+            continue
+        key = (item.get("n"), item.get("value")) if isinstance(item, dict) else None
+        if key is None or not isinstance(key[0], str) or type(key[1]) is not int:
+            raise Fault(n, at, "expected an answer {n, value}")
+        if key not in by[instrument]:
+            raise Fault(n, at, f"{instrument} has no such item or no such answer")
+        found.append(by[instrument][key])
+    return found
+
+
+def dig(scope: object, steps: tuple[str, ...], n: int, path: str) -> Any:
+    """The value at ``steps`` below ``scope``, or None."""
+    for step in steps:
+        if scope is None:
+            return None
+        if not isinstance(scope, dict):
+            raise Fault(n, path, "expected an object around it")
+        scope = scope.get(step)
+    return scope
+
+
+@contextmanager
+def located(n: int, path: str) -> Iterator[None]:
+    """Give a value refused inside narrative text its place."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError):
+        raise Fault(n, path, "cannot be shown as text") from None
+
+
+NAMESPACE: dict[str, Any] = {
+    "Fault": Fault,
+    "EMPTY": EMPTY,
+    "DATES": leaves.DATES,
+    "DATETIMES": leaves.DATETIMES,
+    "HOUSE_IDS": _KNOWN_IDS,
+    "house_id_ok": house_id_ok,
+    "key_ok": key_ok,
+    "part_id": part_id,
+    "escape": escape,
+    "answers": answers,
+    "answers_located": answers_located,
+    "dig": dig,
+    "located": located,
+    "respond": respond,
+    **{f"{name}_ok": check for name, check in leaves.CHECKS.items()},
+}

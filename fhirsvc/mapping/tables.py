@@ -1,0 +1,179 @@
+"""Code tables and code systems: house words to codes, each code with a source, and back.
+
+A table is a file ``codes/<name>.yaml``. A row gives a plain code (for elements of type ``code``)
+or one coding or several; ``prefer`` names the house word to read back where rows share a target.
+``codes/systems.yaml`` names the code systems, ``codes/sources.csv`` says where each code was read.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass, field
+from typing import Any
+
+from fhirsvc.errors import Finding
+from fhirsvc.mapping.grammar import did_you_mean
+from fhirsvc.mapping.source import Mark, Node, parse
+
+_ROW_KEYS = ("system", "code", "display", "codings", "text", "sensitivity")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One house word: the plain code, or codings with their text."""
+
+    mark: Mark
+    code: str | None
+    codings: tuple[dict[str, str], ...] = ()
+    text: str | None = None
+    sensitivity: str | None = None
+
+    @property
+    def some(self) -> bool:
+        """Whether the word has a code at all; ``~`` says that it has none."""
+        return self.code is not None or bool(self.codings) or bool(self.text)
+
+    def coding(self) -> dict[str, str]:
+        """The first coding."""
+        return self.codings[0]
+
+    def concept(self) -> dict[str, Any]:
+        """The row as a CodeableConcept."""
+        found: dict[str, Any] = {"coding": list(self.codings)} if self.codings else {}
+        if self.text:
+            found["text"] = self.text
+        return found
+
+
+@dataclass(frozen=True)
+class Table:
+    """A code table."""
+
+    name: str
+    mark: Mark
+    rows: dict[str, Row]
+    prefer: dict[str, str] = field(default_factory=dict)
+
+    def shape(self) -> str:
+        """``code`` or ``coding``: what its rows give."""
+        return "coding" if any(row.codings or row.text for row in self.rows.values()) else "code"
+
+    def back(self) -> dict[object, str]:
+        """The inverse, code or ``(system, code)`` to house word, by the declared preference."""
+        found: dict[object, str] = {}
+        for word, row in self.rows.items():
+            for target in _targets(row) if row.some else []:
+                if target not in found or self.prefer.get(_name(target)) == word:
+                    found[target] = word
+        return found
+
+
+@dataclass(frozen=True)
+class Systems:
+    """Code systems by alias. A local one belongs to this project and needs no source."""
+
+    urls: dict[str, str]
+    local: frozenset[str]
+
+    def url(self, alias: str) -> str | None:
+        """The URL of an alias; a URL stands for itself."""
+        return alias if ":" in alias else self.urls.get(alias)
+
+
+def read_systems(text: str, file: str) -> tuple[Systems, list[Finding]]:
+    """Read ``systems.yaml``: ``alias: url`` or ``alias: {url: …, local: true}``."""
+    root, findings = parse(text, file)
+    urls, local = {}, set()
+    for alias, node in (root.value if root and isinstance(root.value, dict) else {}).items():
+        row = node.value if isinstance(node.value, dict) else {"url": node}
+        urls[alias] = str(row["url"].value)
+        if "local" in row:
+            local.add(urls[alias])
+    return Systems(urls, frozenset(local)), findings
+
+
+def read_sources(text: str) -> dict[tuple[str, str], str]:
+    """Read ``sources.csv``: ``(system URL, code)`` to level, A or B.
+
+    Level A was read in an HL7 or VSAC file, B in third-party files only.
+    """
+    rows = csv.DictReader(io.StringIO(text))
+    return {(row["system"], row["code"]): row["level"] for row in rows}
+
+
+def read_table(text: str, file: str, systems: Systems) -> tuple[Table | None, list[Finding]]:
+    """Read one code table; findings are ``file:line:col``."""
+    root, findings = parse(text, file)
+    if root is None:
+        return None, findings
+    if not isinstance(root.value, dict) or "table" not in root.value or "rows" not in root.value:
+        findings.append(Finding("grammar", "a table has 'table' and 'rows'", f"{file}:1:1"))
+        return None, findings
+    rows = {}
+    for word, node in root.value["rows"].value.items():
+        row = _row(word, node, root.value["rows"].at(word), systems, findings)
+        if row is not None:
+            rows[word] = row
+    prefer = root.value["prefer"].plain() if "prefer" in root.value else {}
+    table = Table(str(root.value["table"].value), root.mark, rows, prefer)
+    findings.extend(_collapses(table))
+    return table, findings
+
+
+def _row(
+    word: str, node: Node, mark: Mark, systems: Systems, findings: list[Finding]
+) -> Row | None:
+    if node.value is None:
+        return Row(mark, None)
+    if not isinstance(node.value, dict):
+        return Row(mark, code=str(node.value))
+    for key in node.value:
+        if key not in _ROW_KEYS:
+            message = f"a row has no '{key}'{did_you_mean(key, _ROW_KEYS)}"
+            findings.append(Finding("unknown-key", message, str(node.at(key))))
+    plain = node.plain()
+    stated = plain.get("codings") or ([plain] if "code" in plain else [])
+    codings = []
+    for coding in stated:
+        url = systems.url(str(coding.get("system", "")))
+        if url is None:
+            hint = did_you_mean(str(coding.get("system", "")), systems.urls)
+            message = f"'{word}' names no known code system{hint}"
+            findings.append(Finding("unknown-system", message, str(mark)))
+            return None
+        found = {"system": url, "code": str(coding["code"])}
+        if "display" in coding:
+            found["display"] = str(coding["display"])
+        codings.append(found)
+    if not codings and not plain.get("text"):
+        findings.append(Finding("grammar", f"'{word}' gives neither code nor text", str(mark)))
+        return None
+    return Row(mark, None, tuple(codings), plain.get("text"), plain.get("sensitivity"))
+
+
+def _targets(row: Row) -> list[object]:
+    if row.code is not None:
+        return [row.code]
+    return [(c["system"], c["code"]) for c in row.codings] or [row.text]
+
+
+def _name(target: object) -> str:
+    return target[1] if isinstance(target, tuple) else str(target)
+
+
+def _collapses(table: Table) -> list[Finding]:
+    """A table that does not invert must say which house word comes back."""
+    words: dict[object, list[str]] = {}
+    for word, row in table.rows.items():
+        if not row.some:
+            continue
+        words.setdefault(_targets(row)[0], []).append(word)
+    findings = []
+    for target, sharing in words.items():
+        preferred = table.prefer.get(_name(target))
+        if len(sharing) > 1 and preferred not in sharing:
+            names = ", ".join(sharing)
+            message = f"{names} share '{_name(target)}'; 'prefer' must name one of them"
+            findings.append(Finding("inverse", message, str(table.rows[sharing[1]].mark)))
+    return findings
