@@ -32,7 +32,7 @@ class NewConnection:
     auth: str = "none"
     secret: str = ""
     write_mode: str = "conditional"
-    us_core: str = "8.0.0"
+    us_core: int = 8
     rate: float = 20.0
     burst: int = 20
     index_lag_s: float = 2.0
@@ -80,6 +80,7 @@ def _check(new: NewConnection) -> None:
         (new.burst >= 1, "burst", "at least 1"),
         (new.index_lag_s >= 0, "index_lag_s", "0 or more"),
         (1 <= new.concurrency <= 64, "concurrency", "1 to 64"),
+        (6 <= new.us_core <= 9, "us_core", "6, 7, 8 or 9"),
     ]
     for holds, field, expected in rules:
         if not holds:

@@ -99,10 +99,17 @@ def _is_outdated(tx: sa.Connection, taken: Delivery) -> bool:
 
 
 def take_back(
-    tx: sa.Connection, owner: str, now: float, *, is_gone: bool, keep: Iterable[int] = ()
+    tx: sa.Connection,
+    owner: str,
+    now: float,
+    *,
+    is_gone: bool,
+    keep: Iterable[int] = (),
+    before: float | None = None,
 ) -> int:
     """Make due again what ``owner`` was sending, except the ids in ``keep``.
 
+    With ``before``, only what it claimed before that time.
     ``is_gone`` says that the process has certainly ended: its open attempts can be looked for
     one index lag from now. Of one that only fell silent a request may still be under way, so
     the time noted when the attempt began stands.
@@ -112,6 +119,8 @@ def take_back(
         delivery.c.owner == owner,
         delivery.c.id.not_in(list(keep)),
     )
+    if before is not None:
+        lost = sa.and_(lost, delivery.c.updated_at < before)
     if is_gone:
         _settle(tx, lost, now)
     # A newer version may already be pending: then the older one is over.

@@ -19,7 +19,7 @@ def upgrade() -> None:
         sa.Column("auth", sa.String(length=10), nullable=False),
         sa.Column("secret", sa.String(length=300), nullable=False),
         sa.Column("write_mode", sa.String(length=12), nullable=False),
-        sa.Column("us_core", sa.String(length=10), nullable=False),
+        sa.Column("us_core", sa.Integer(), nullable=False),
         sa.Column("rate", sa.Double(), nullable=False),
         sa.Column("burst", sa.Integer(), nullable=False),
         sa.Column("index_lag_s", sa.Double(), nullable=False),

@@ -1,0 +1,1 @@
+"""The only code that joins mapping, store and EHR: accept a record, deliver it, keep it going."""

@@ -1,0 +1,278 @@
+"""One turn of one delivery: map the record, send what is not there yet, say what is in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import orjson
+import sqlalchemy as sa
+
+from fhirsvc.ehr.client import Client
+from fhirsvc.ehr.content import fingerprint
+from fhirsvc.ehr.decide import Decision, backoff
+from fhirsvc.ehr.protocol import Dice, Known, OpenAttempt, Stopped, Wanted, Writer
+from fhirsvc.ehr.search import Reader, Remote
+from fhirsvc.errors import Category, FhirsvcError, Finding
+from fhirsvc.services.journal import LinkJournal, LostClaimError
+from fhirsvc.services.ports import Clock, Mapper, Resource, Validate
+from fhirsvc.services.references import (
+    Local,
+    identifier_of,
+    in_order,
+    local_of,
+    possible_records,
+    references,
+    resolve,
+)
+from fhirsvc.store import connections, links, records, turns
+from fhirsvc.store.connections import Connection
+from fhirsvc.store.database import Database
+from fhirsvc.store.deliveries import Change, Delivery, Wait
+from fhirsvc.store.links import Attempt, Link
+
+WAIT_S = 60.0  # a waiting delivery looks again after this time, if nothing woke it
+SHOWN = 5  # findings and names in a reason
+
+
+@dataclass(frozen=True)
+class Deliverer:
+    """Runs turns. ``client_for`` gives the client of a connection, ``luck`` a number in [0, 1).
+
+    ``is_alive`` tells whether this executor may still write: see :class:`LinkJournal`.
+    """
+
+    database: Database
+    mapper: Mapper
+    validate: Validate
+    client_for: Callable[[Connection], Client]
+    clock: Clock
+    luck: Callable[[], float]
+    is_alive: Callable[[], bool] = lambda: True
+
+    def run(self, taken: Delivery) -> str:
+        """One turn of a claimed delivery; the state it got, '' if it was taken away meanwhile."""
+        try:
+            change = self._turn(taken)
+        except LostClaimError:
+            return ""
+        return self.database.run(lambda tx: turns.finish(tx, taken, change, self.clock()))
+
+    def _turn(self, taken: Delivery) -> Change:
+        with self.database.read() as tx:
+            connection = connections.by_id(tx, taken.connection_id)
+            version = records.version(tx, taken.record, taken.version)
+        try:
+            resources = self._resources(version.body, connection)
+        except FhirsvcError as error:
+            return Change("dead", str(error.category), _sentence(str(error)), failed=True)
+        turn = _Turn(self, taken, connection, resources)
+        return turn.run()
+
+    def _resources(self, body: str, connection: Connection) -> list[Resource]:
+        """What the record maps to, valid and in sending order; INVALID names what is wrong."""
+        try:
+            mapped = self.mapper.forward(orjson.loads(body), connection.us_core)
+            findings = [finding for one in mapped for finding in self.validate(one)]
+        except FhirsvcError:
+            raise
+        except Exception as error:
+            # A mistake of ours in one record must not stop the others; its text may hold values.
+            raise FhirsvcError(
+                Category.FAULT, f"mapping failed with {type(error).__name__}"
+            ) from error
+        wrong = [finding for finding in findings if finding.severity == "error"]
+        if wrong:
+            raise FhirsvcError(Category.INVALID, _listed(wrong))
+        for one in mapped:
+            identifier_of(one)
+        return in_order(mapped)
+
+
+@dataclass
+class _Turn:
+    deliverer: Deliverer
+    taken: Delivery
+    connection: Connection
+    resources: Sequence[Resource]
+    links: dict[Local, Link] = field(default_factory=dict)
+    attempts: dict[int, Attempt] = field(default_factory=dict)
+    blocked: set[Local] = field(default_factory=set)
+    stops: list[tuple[Local, Decision]] = field(default_factory=list)
+
+    def run(self) -> Change:
+        self._load()
+        if any((self.links[one].acked_version or 0) > self.taken.version for one in self._own()):
+            return Change("superseded", reason="a newer version was sent")
+        for resource in self.resources:
+            decision = self._send(resource)
+            if decision is None:
+                continue
+            self.stops.append((local_of(resource), decision))
+            if decision.action == "retry":
+                return self._retry(decision)
+        return self._end()
+
+    def _own(self) -> list[Local]:
+        return [local_of(resource) for resource in self.resources]
+
+    def _load(self) -> None:
+        """Read the links of all that is sent or referred to; make those that are missing."""
+        own = {local_of(one): identifier_of(one) for one in self.resources}
+        wanted = {*own, *(local for one in self.resources for local in references(one))}
+        database = self.deliverer.database
+
+        def load(tx: sa.Connection) -> None:
+            self.links = links.of(tx, self.connection.id, wanted)
+            self.attempts = links.open_attempts(
+                tx, [self.links[local].id for local in own if local in self.links]
+            )
+
+        def make(tx: sa.Connection) -> None:
+            load(tx)
+            missing = [(local, own[local]) for local in own if local not in self.links]
+            links.add(tx, self.connection.id, self.taken.record, missing)
+            load(tx)
+
+        with database.read() as tx:
+            load(tx)
+        if own.keys() - self.links.keys():
+            database.run(make)
+
+    def _send(self, resource: Resource) -> Decision | None:
+        """Bring the EHR to hold one resource; a decision when it does not."""
+        local = local_of(resource)
+        link = self.links[local]
+        attempt = self.attempts.get(link.id)
+        local_hash = fingerprint(resource)
+        if attempt is None and link.acked_hash == local_hash:
+            return None
+        missing = {one for one in references(resource) if not self._remote(one)}
+        if missing:
+            self.blocked |= missing
+            return None
+        wanted = Wanted(
+            link.remote_type,
+            link.identifier_system,
+            link.identifier_value,
+            self._body(resource),
+            local_hash,
+            self.taken.version,
+        )
+        result = self._writer(link).write(wanted, _known(link, attempt))
+        if isinstance(result, Stopped):
+            return result.decision
+        self.links[local] = _linked(link, result.remote)
+        return None
+
+    def _remote(self, local: Local) -> str | None:
+        link = self.links.get(local)
+        return f"{link.remote_type}/{link.remote_id}" if link and link.remote_id else None
+
+    def _body(self, resource: Resource) -> Resource:
+        remote = {
+            local: f"{link.remote_type}/{link.remote_id}" for local, link in self.links.items()
+        }
+        resolved: Resource = resolve(resource, remote)
+        return {key: value for key, value in resolved.items() if key != "id"}
+
+    def _writer(self, link: Link) -> Writer:
+        deliverer = self.deliverer
+        client = deliverer.client_for(self.connection)
+        luck = deliverer.luck()
+        attempts = self.taken.attempts
+        reader = Reader(
+            client, self.taken.correlation_id, deliverer.clock, attempts=attempts, luck=luck
+        )
+        journal = LinkJournal(
+            deliverer.database,
+            self.taken,
+            link,
+            deliverer.clock,
+            longest_s=client.limits.total_s + self.connection.index_lag_s,
+            is_alive=deliverer.is_alive,
+        )
+        dice = Dice(deliverer.clock(), luck, attempts)
+        lag = self.connection.index_lag_s
+        return Writer(reader, journal, self.connection.write_mode, lag, dice)
+
+    def _retry(self, decision: Decision) -> Change:
+        delay = decision.delay
+        if decision.rests:
+            failures = self.connection.failures
+            delay = max(delay, backoff(failures, self.deliverer.luck()) if failures else 0.0)
+            until = self.deliverer.clock() + delay
+            self.deliverer.database.run(lambda tx: connections.rest(tx, self.connection.id, until))
+        return Change("pending", _category(decision), self._reason(), delay, failed=True)
+
+    def _end(self) -> Change:
+        for action, state in (("bury", "dead"), ("hold", "held")):
+            for _, decision in self.stops:
+                if decision.action == action:
+                    return Change(state, _category(decision), self._reason(), failed=True)
+        # What waits for a resource of this very record waits for what that one waits for.
+        unlinked = {local for local in self.blocked if not self._remote(local)} - set(self._own())
+        if unlinked:
+            return self._wait(unlinked)
+        return Change("delivered", reason=self._left_behind())
+
+    def _wait(self, missing: set[Local]) -> Change:
+        """Wait for links that are to come, or be held for records that nobody has loaded."""
+        candidates = {
+            local: possible_records(local[1]) for local in missing if local not in self.links
+        }
+        with self.deliverer.database.read() as tx:
+            loaded = records.present(tx, [key for keys in candidates.values() for key in keys])
+        unknown = {local for local, keys in candidates.items() if not loaded & set(keys)}
+        waits: set[Wait] = {("link", *local) for local in missing}
+        waits |= {("record", *key) for local in unknown for key in candidates[local]}
+        if unknown:
+            reason = f"missing: {_names(unknown)}"
+            return Change("held", str(Category.NOT_FOUND), reason, waits=frozenset(waits))
+        return Change("pending", "", f"waiting: {_names(missing)}", WAIT_S, waits=frozenset(waits))
+
+    def _left_behind(self) -> str:
+        """What an earlier version sent and this one no longer maps to: it stays at the EHR."""
+        with self.deliverer.database.read() as tx:
+            every = links.of_record(tx, self.connection.id, self.taken.record)
+        own = set(self._own())
+        left = {link.local for link in every if link.remote_id and link.local not in own}
+        return f"left behind: {_names(left)}" if left else ""
+
+    def _reason(self) -> str:
+        said = []
+        for local, decision in self.stops[:SHOWN]:
+            detail = f": {decision.detail}" if decision.detail else ""
+            said.append(f"{'/'.join(local)}: {_category(decision)}{detail}")
+        return _sentence("; ".join(said))
+
+
+def _known(link: Link, attempt: Attempt | None) -> Known:
+    found = None
+    if attempt is not None:
+        body = orjson.loads(attempt.body)
+        found = OpenAttempt(attempt.id, attempt.hash, attempt.version, body, attempt.settle_at)
+    return Known(link.remote_id, link.etag, link.remote_hash, found)
+
+
+def _linked(link: Link, remote: Remote) -> Link:
+    return replace(link, remote_id=remote.id, etag=remote.etag)
+
+
+def _category(decision: Decision) -> str:
+    return str(decision.category or "")
+
+
+def _names(locals_: set[Local]) -> str:
+    listed = sorted("/".join(local) for local in locals_)
+    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
+    return ", ".join(listed[:SHOWN]) + more
+
+
+def _listed(findings: Sequence[Finding]) -> str:
+    more = f" (and {len(findings) - SHOWN} more)" if len(findings) > SHOWN else ""
+    return "; ".join(str(finding) for finding in findings[:SHOWN]) + more
+
+
+def _sentence(text: str) -> str:
+    return text.replace("\n", " ")[:1000]

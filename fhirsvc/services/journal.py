@@ -1,0 +1,115 @@
+"""The durable memory of one delivery's writes: every step is committed, or refused as lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import orjson
+import sqlalchemy as sa
+
+from fhirsvc.ehr.client import Answer
+from fhirsvc.ehr.content import remote_fingerprint
+from fhirsvc.ehr.protocol import Wanted, sent_body
+from fhirsvc.ehr.search import Remote
+from fhirsvc.services.ports import Clock
+from fhirsvc.store import connections, deliveries, links, turns
+from fhirsvc.store.database import Database
+from fhirsvc.store.deliveries import Delivery
+from fhirsvc.store.links import Link
+
+T = TypeVar("T")
+RESPONSE_LENGTH = 20_000  # characters of an OperationOutcome that are kept
+
+
+class LostClaimError(Exception):
+    """Another executor has this delivery now: stop, and write nothing more about it."""
+
+
+class LinkJournal:
+    """Notes the writes of one link within one turn of a delivery.
+
+    ``longest_s`` is how long a request can be under way at most, in seconds; ``is_alive`` tells
+    whether this executor is still known to be alive, so that nobody else has taken over.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        taken: Delivery,
+        link: Link,
+        clock: Clock,
+        *,
+        longest_s: float,
+        is_alive: Callable[[], bool],
+    ) -> None:
+        self._database = database
+        self._taken = taken
+        self._link = link
+        self._clock = clock
+        self._longest = longest_s
+        self._is_alive = is_alive
+
+    def begin(self, method: str, wanted: Wanted) -> int:
+        """Note a write that is about to be made; returns its id."""
+        if not self._is_alive():
+            raise LostClaimError
+        now = self._clock()
+
+        def note(tx: sa.Connection) -> int:
+            return links.begin(
+                tx,
+                link_id=self._link.id,
+                delivery_id=self._taken.id,
+                executor=self._taken.owner,
+                method=method,
+                sent=(wanted.hash, wanted.version, sent_body(wanted)),
+                now=now,
+                settle_at=now + self._longest,
+            )
+
+        return self._run(note)
+
+    def end(self, attempt: int, outcome: str, answer: Answer | None = None) -> None:
+        """Note that the write had no effect, with the OperationOutcome that says why."""
+        status = answer.status if answer else None
+        body = answer.body if answer else None
+        response = orjson.dumps(body).decode()[:RESPONSE_LENGTH] if body else None
+        now = self._clock()
+        self._run(lambda tx: links.end(tx, attempt, outcome, now, status=status, response=response))
+
+    def unknown(self, attempt: int, settle_at: float, status: int | None) -> None:
+        """Note that the effect has to be looked for, from ``settle_at`` on."""
+        now = self._clock()
+        self._run(lambda tx: links.unsettled(tx, attempt, now, settle_at, status))
+
+    def ack(
+        self, attempt: int | None, outcome: str, remote: Remote, acked: tuple[str, int] | None
+    ) -> None:
+        """Note what the EHR holds, and wake what waited for this resource to be there."""
+        now = self._clock()
+
+        def note(tx: sa.Connection) -> None:
+            if attempt is not None:
+                links.end(tx, attempt, outcome, now)
+            links.ack(
+                tx,
+                self._link.id,
+                remote=(remote.id, remote.etag, remote_fingerprint(remote.body)),
+                acked=acked or (None, None),
+                now=now,
+            )
+            if self._link.remote_id is None:
+                came = [("link", *self._link.local)]
+                deliveries.release(tx, came, now, self._link.connection_id)
+            connections.answered(tx, self._link.connection_id)
+
+        self._run(note)
+
+    def _run(self, note: Callable[[sa.Connection], T]) -> T:
+        def fenced(tx: sa.Connection) -> T:
+            if not turns.is_held_by(tx, self._taken.id, self._taken.owner):
+                raise LostClaimError
+            return note(tx)
+
+        return self._database.run(fenced)

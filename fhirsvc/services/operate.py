@@ -1,0 +1,117 @@
+"""What people do to deliveries and connections: add, pause, resume, look, send again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from fhirsvc.errors import Category, FhirsvcError
+from fhirsvc.services.ports import Clock
+from fhirsvc.services.publish import Publisher
+from fhirsvc.store import connections, deliveries, queue
+from fhirsvc.store.connections import Connection, NewConnection
+from fhirsvc.store.database import Database
+from fhirsvc.store.deliveries import Delivery
+from fhirsvc.store.queue import Event
+
+
+@dataclass(frozen=True)
+class Status:
+    """A connection and how many of its deliveries are in each state."""
+
+    connection: Connection
+    counts: dict[str, int]
+
+
+class Operator:
+    """Acts on one database; ``clock`` gives epoch seconds."""
+
+    def __init__(self, database: Database, publisher: Publisher, clock: Clock) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._clock = clock
+
+    def add_connection(self, new: NewConnection) -> Connection:
+        """Add a connection and open the deliveries of all records to it."""
+        made = self._database.run(lambda tx: connections.add(tx, new, self._clock()))
+        self._publisher.backfill()
+        return made
+
+    def connections(self) -> list[Connection]:
+        """All connections, oldest first."""
+        with self._database.read() as tx:
+            return connections.everyone(tx)
+
+    def pause(self, name: str) -> None:
+        """Send nothing more to a connection; what is being sent ends."""
+        self._set_state(name, "paused")
+
+    def resume(self, name: str) -> None:
+        """Send to a connection again, at once."""
+        self._set_state(name, "active")
+
+    def _set_state(self, name: str, state: str) -> None:
+        def change(tx: sa.Connection) -> None:
+            connections.set_state(tx, connections.get(tx, name).id, state)
+
+        self._database.run(change)
+
+    def status(self) -> list[Status]:
+        """Every connection with its counts."""
+        with self._database.read() as tx:
+            counted = queue.status(tx)
+            return [Status(one, counted.get(one.id, {})) for one in connections.everyone(tx)]
+
+    def retry(self, delivery_id: int) -> None:
+        """Send a held or dead delivery again; CONFLICT when it is in another state."""
+        now = self._clock()
+        if not self._database.run(lambda tx: deliveries.retry(tx, delivery_id, now)):
+            raise FhirsvcError(
+                Category.CONFLICT,
+                "only held and dead deliveries are sent again",
+                f"delivery {delivery_id}",
+            )
+
+    def send_now(self, name: str) -> int:
+        """Make all pending deliveries of a connection due, and end its rest; returns how many."""
+        now = self._clock()
+
+        def hurry(tx: sa.Connection) -> int:
+            connection = connections.get(tx, name)
+            connections.set_state(tx, connection.id, connection.state)
+            ids = [
+                one.id
+                for one in queue.find(
+                    tx, connection_id=connection.id, states=["pending"], limit=1_000_000
+                )
+            ]
+            return deliveries.wake(tx, ids, now)
+
+        return self._database.run(hurry)
+
+    def deliveries(
+        self,
+        *,
+        connection: str | None = None,
+        states: tuple[str, ...] = (),
+        record: tuple[str, str] | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[Delivery]:
+        """Deliveries by id, filtered; ``after`` is the last id already seen."""
+        with self._database.read() as tx:
+            connection_id = connections.get(tx, connection).id if connection else None
+            return queue.find(
+                tx,
+                connection_id=connection_id,
+                states=states,
+                record=record,
+                after=after,
+                limit=limit,
+            )
+
+    def history(self, delivery_id: int) -> list[Event]:
+        """Every transition of a delivery, oldest first."""
+        with self._database.read() as tx:
+            return queue.events(tx, delivery_id)

@@ -1,0 +1,163 @@
+"""Accepting records: the version and its deliveries are on disk before the caller hears yes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal
+
+import orjson
+import sqlalchemy as sa
+
+from fhirsvc.ehr.content import fingerprint
+from fhirsvc.errors import Category, FhirsvcError, Finding
+from fhirsvc.services.ports import Check, Clock
+from fhirsvc.store import connections, deliveries, queue, records
+from fhirsvc.store.database import Database
+from fhirsvc.store.records import RecordKey, Version
+
+BATCH = 100  # records in one transaction
+
+Outcome = Literal["created", "changed", "unchanged", "refused"]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of one record; ``index`` is its place in what was handed over.
+
+    ``type``, ``id`` and ``version`` are empty for a refused one, and ``findings`` say why.
+    """
+
+    index: int
+    outcome: Outcome
+    type: str = ""
+    id: str = ""
+    version: int = 0
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The receipts in order, and how many deliveries were opened and called off."""
+
+    receipts: tuple[Receipt, ...]
+    opened: int
+    superseded: int
+
+    def count(self, outcome: Outcome) -> int:
+        """How many records had this outcome."""
+        return sum(receipt.outcome == outcome for receipt in self.receipts)
+
+
+@dataclass(frozen=True)
+class _Incoming:
+    index: int
+    key: RecordKey
+    body: str
+    hash: str
+
+
+class Publisher:
+    """Takes records in. ``check`` says what is wrong with one, ``clock`` gives epoch seconds."""
+
+    def __init__(self, database: Database, check: Check, clock: Clock) -> None:
+        self._database = database
+        self._check = check
+        self._clock = clock
+
+    def accept(self, given: Iterable[object], correlation_id: str = "") -> Accepted:
+        """Store every record that is new or changed and open its delivery to every connection.
+
+        A bad record is refused and the others go on; the same content again changes nothing.
+        Records are committed a hundred at a time, each with its deliveries. When the database
+        fails, the batches before are in, this one is not, and the error is raised.
+        """
+        receipts: list[Receipt] = []
+        opened = superseded = 0
+        for batch in _batches(enumerate(given)):
+            read = [self._read(index, record) for index, record in batch]
+            incoming = [one for one in read if isinstance(one, _Incoming)]
+            stored = self._store(incoming, correlation_id)
+            refused = [one for one in read if isinstance(one, Receipt)]
+            receipts += sorted([*refused, *stored.receipts], key=lambda receipt: receipt.index)
+            opened += stored.opened
+            superseded += stored.superseded
+        return Accepted(tuple(receipts), opened, superseded)
+
+    def accept_one(
+        self, record: object, *, expected: int | None = None, correlation_id: str = ""
+    ) -> Receipt:
+        """Accept one record; CONFLICT unless its current version is ``expected`` (0: none yet)."""
+        read = self._read(0, record)
+        if isinstance(read, Receipt):
+            return read
+        now = self._clock()
+        stored = self._database.run(lambda tx: _store(tx, [read], correlation_id, now, expected))
+        return stored.receipts[0]
+
+    def backfill(self) -> int:
+        """Open the deliveries that a new connection has not been given yet; returns how many."""
+        total = 0
+        while made := self._database.run(lambda tx: queue.backfill(tx, self._clock())):
+            total += made
+        return total
+
+    def _store(self, incoming: list[_Incoming], correlation_id: str) -> Accepted:
+        if not incoming:
+            return Accepted((), 0, 0)
+        now = self._clock()
+        return self._database.run(lambda tx: _store(tx, incoming, correlation_id, now))
+
+    def _read(self, index: int, record: object) -> _Incoming | Receipt:
+        findings = self._check(record)
+        if any(finding.severity == "error" for finding in findings):
+            return Receipt(index, "refused", findings=tuple(findings))
+        if not isinstance(record, dict):
+            raise FhirsvcError(Category.FAULT, "the check passed what is not an object")
+        return _Incoming(
+            index,
+            (str(record["type"]), str(record["id"])),
+            orjson.dumps(record).decode(),
+            fingerprint(record),
+        )
+
+
+def _batches(given: Iterator[tuple[int, object]]) -> Iterator[list[tuple[int, object]]]:
+    while batch := list(islice(given, BATCH)):
+        yield batch
+
+
+def _store(
+    tx: sa.Connection,
+    incoming: list[_Incoming],
+    correlation_id: str,
+    now: float,
+    expected: int | None = None,
+) -> Accepted:
+    """Write the versions of one batch with their deliveries; see :meth:`Publisher.accept`."""
+    before = records.current(tx, [one.key for one in incoming])
+    known = dict(before)
+    receipts: list[Receipt] = []
+    versions: list[Version] = []
+    for one in incoming:
+        number, known_hash = known.get(one.key, (0, ""))
+        if expected is not None and expected != number:
+            message = f"the current version is {number}, not {expected}"
+            raise FhirsvcError(Category.CONFLICT, message, "/".join(one.key))
+        if known_hash == one.hash:
+            receipts.append(Receipt(one.index, "unchanged", *one.key, number))
+            continue
+        known[one.key] = (number + 1, one.hash)
+        outcome: Outcome = "changed" if number else "created"
+        receipts.append(Receipt(one.index, outcome, *one.key, number + 1))
+        versions.append(Version(*one.key, number + 1, one.body, one.hash, now, correlation_id))
+    records.save(tx, versions)
+    newest = {one.key: one for one in versions}
+    superseded = deliveries.supersede(tx, newest.keys() & before.keys(), now)
+    ids = [connection.id for connection in connections.everyone(tx)]
+    opened = deliveries.create(
+        tx, [(one.key, one.version, correlation_id) for one in newest.values()], ids, now
+    )
+    deliveries.release(tx, [("record", *key) for key in newest.keys() - before.keys()], now)
+    return Accepted(tuple(receipts), opened, superseded)

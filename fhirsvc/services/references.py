@@ -1,0 +1,109 @@
+"""References between resources: what needs what, in which order, and under which remote ids. Pure.
+
+A local reference is ``ResourceType/local-id``; fragments, URLs and logical references are not ours.
+https://hl7.org/fhir/R4/references.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fhirsvc.errors import Category, FhirsvcError
+from fhirsvc.services.ports import Resource
+
+Local = tuple[str, str]  # resource type, local id
+
+_LOCAL = re.compile(r"([A-Z][A-Za-z]{1,39})/([A-Za-z0-9\-.]{1,64})")
+
+
+def local_of(resource: Resource) -> Local:
+    """What other resources call this one; INVALID when it has no type or no local id."""
+    found = _LOCAL.fullmatch(f"{resource.get('resourceType')}/{resource.get('id')}")
+    if found is None:
+        raise FhirsvcError(Category.INVALID, "a mapped resource has no local id")
+    return found[1], found[2]
+
+
+def identifier_of(resource: Resource) -> tuple[str, str]:
+    """The business identifier, (system, value): the first one a resource has.
+
+    ``identifier`` is a list but for QuestionnaireResponse, Bundle and Composition.
+    """
+    listed = resource.get("identifier")
+    first = listed[0] if isinstance(listed, list) and listed else listed
+    if not isinstance(first, dict) or not first.get("system") or not first.get("value"):
+        where = str(resource.get("resourceType"))
+        raise FhirsvcError(
+            Category.INVALID, "no business identifier with system and value", f"{where}.identifier"
+        )
+    return str(first["system"]), str(first["value"])
+
+
+def references(node: Any) -> set[Local]:
+    """Every local reference inside."""
+    return {(match[1], match[2]) for match in _references(node)}
+
+
+def _references(node: Any) -> Iterator[re.Match[str]]:
+    if isinstance(node, dict):
+        reference = node.get("reference")
+        if isinstance(reference, str) and (match := _LOCAL.fullmatch(reference)):
+            yield match
+        for value in node.values():
+            if isinstance(value, dict | list):
+                yield from _references(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _references(item)
+
+
+def resolve(node: Any, remote: Mapping[Local, str]) -> Any:
+    """The same with references to ``remote`` ids; what has none in it is not copied.
+
+    ``remote`` gives ``ResourceType/remote-id`` for each local; a missing one is a KeyError.
+    """
+    if isinstance(node, list):
+        items = [resolve(item, remote) for item in node]
+        return items if any(new is not old for new, old in zip(items, node, strict=True)) else node
+    if not isinstance(node, dict):
+        return node
+    changed = {key: new for key, old in node.items() if (new := resolve(old, remote)) is not old}
+    reference = node.get("reference")
+    if isinstance(reference, str) and (match := _LOCAL.fullmatch(reference)):
+        changed["reference"] = remote[match[1], match[2]]
+    return {**node, **changed} if changed else node
+
+
+def in_order(resources: Sequence[Resource]) -> list[Resource]:
+    """The resources of one record, each after those it refers to; otherwise as given.
+
+    INVALID when two have the same local id, or when they refer to each other in a circle.
+    """
+    waiting = {local_of(resource): resource for resource in resources}
+    if len(waiting) != len(resources):
+        raise FhirsvcError(Category.INVALID, "two mapped resources have the same local id")
+    needs = {
+        local: references(resource) & waiting.keys() - {local}
+        for local, resource in waiting.items()
+    }
+    ordered: list[Resource] = []
+    while waiting:
+        ready = [local for local in waiting if not needs[local] & waiting.keys()]
+        if not ready:
+            names = ", ".join(sorted(f"{kind}/{name}" for kind, name in waiting))
+            raise FhirsvcError(Category.INVALID, f"these refer to each other in a circle: {names}")
+        ordered += [waiting.pop(local) for local in ready]
+    return ordered
+
+
+def possible_records(local_id: str) -> list[tuple[str, str]]:
+    """The records that a local id can belong to: ``care-plan.cp.1.dx`` may be ``cp.1`` or ``cp``.
+
+    A record id may contain dots, and so may what a mapping appends to it.
+    """
+    kind, _, rest = local_id.partition(".")
+    parts = rest.split(".")
+    record_type = kind.replace("-", "_")
+    return [(record_type, ".".join(parts[:end])) for end in range(1, len(parts) + 1) if parts[0]]

@@ -1,0 +1,165 @@
+"""The only place that builds stores, engine and clients, each from the settings."""
+
+from __future__ import annotations
+
+import logging
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from fhirsvc import settings as settings_
+from fhirsvc.ehr.auth import auth_for
+from fhirsvc.ehr.bucket import TokenBucket
+from fhirsvc.ehr.client import Client, Limits
+from fhirsvc.services.deliver import Deliverer
+from fhirsvc.services.engine import DurableEngine
+from fhirsvc.services.lanes import Lanes
+from fhirsvc.services.liveness import Identity
+from fhirsvc.services.operate import Operator
+from fhirsvc.services.ports import Check, Mapper, Validate
+from fhirsvc.services.publish import Publisher
+from fhirsvc.services.sweep import Sweeper
+from fhirsvc.settings import Settings
+from fhirsvc.store.connections import Connection
+from fhirsvc.store.database import Database
+
+
+@dataclass
+class Clients:
+    """One client per connection, made when first needed and again when its settings changed."""
+
+    settings: Settings
+    share: float = 1.0
+    _made: dict[int, tuple[Connection, Client]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def of(self, connection: Connection) -> Client:
+        """The client of a connection."""
+        with self._lock:
+            known = self._made.get(connection.id)
+            if known is None or _changed(known[0], connection):
+                self._made[connection.id] = (connection, self._make(connection))
+            return self._made[connection.id][1]
+
+    def set_share(self, share: float) -> None:
+        """Use only this part of every rate: other processes have the rest."""
+        with self._lock:
+            self.share = share
+            for _, client in self._made.values():
+                client.bucket.share = share
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        with self._lock:
+            for _, client in self._made.values():
+                client.close()
+            self._made.clear()
+
+    def _make(self, connection: Connection) -> Client:
+        limits = Limits(
+            self.settings.connect_timeout_s,
+            self.settings.read_timeout_s,
+            self.settings.max_answer_bytes,
+        )
+        bucket = TokenBucket(connection.rate, connection.burst, time.monotonic, time.sleep)
+        bucket.share = self.share
+        auth = auth_for(connection.auth, lambda: settings_.secret(connection.secret))
+        return Client(
+            connection.base_url,
+            auth,
+            bucket,
+            limits,
+            time.monotonic,
+            pool_size=connection.concurrency,
+        )
+
+
+def _changed(before: Connection, now: Connection) -> bool:
+    names = ("base_url", "auth", "secret", "rate", "burst", "concurrency")
+    return any(getattr(before, name) != getattr(now, name) for name in names)
+
+
+@dataclass
+class Wiring:
+    """What a process is made of. Nothing is opened before it is first asked for."""
+
+    settings: Settings
+    database: Database
+    check: Check
+    mapper: Mapper
+    validate: Validate
+    clock: Callable[[], float] = time.time
+
+    @property
+    def publisher(self) -> Publisher:
+        """Takes records in."""
+        return Publisher(self.database, self.check, self.clock)
+
+    @property
+    def operator(self) -> Operator:
+        """Connections, status, retry, pause and resume."""
+        return Operator(self.database, self.publisher, self.clock)
+
+    def delivery(self, *, is_alone: bool) -> Delivering:
+        """The parts of a process that sends; see :func:`fhirsvc.worker.run_worker`."""
+        identity = Identity(
+            self.database, self.clock, dead_after_s=self.settings.dead_after_s, is_alone=is_alone
+        )
+        clients = Clients(self.settings)
+        deliverer = Deliverer(
+            self.database,
+            self.mapper,
+            self.validate,
+            clients.of,
+            self.clock,
+            random.random,
+            identity.is_alive,
+        )
+        lanes = Lanes(self.database, deliverer, lambda: identity.id, self.clock)
+        engine = DurableEngine(self.settings.engine_database_url, identity.id, lanes.run)
+        sweeper = Sweeper(
+            self.database,
+            identity,
+            lanes=lanes,
+            engine=engine,
+            publisher=self.publisher,
+            clock=self.clock,
+            on_share=clients.set_share,
+        )
+        return Delivering(identity, clients, lanes, engine, sweeper)
+
+
+@dataclass(frozen=True)
+class Delivering:
+    """The parts of a process that sends."""
+
+    identity: Identity
+    clients: Clients
+    lanes: Lanes
+    engine: DurableEngine
+    sweeper: Sweeper
+
+
+def build(settings: Settings, *, check: Check, mapper: Mapper, validate: Validate) -> Wiring:
+    """Wire a process with the given record check, mappings and resource check."""
+    return Wiring(settings, Database(settings.database_url), check, mapper, validate)
+
+
+def configure_logs(level: str) -> None:
+    """Log as one JSON object a line to standard error; of an exception only its type and place."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
