@@ -37,28 +37,28 @@ class Limits:
 DEFAULT = Limits()
 
 
-def parse(data: bytes, limits: Limits = DEFAULT, *, line: int = 1) -> Any:
+def parse(data: bytes, limits: Limits = DEFAULT, *, line: int = 1, column: int = 1) -> Any:
     """Return the JSON value in ``data`` (UTF-8, a byte order mark is allowed).
 
-    ``line`` is the number of its first line in the file it comes from. Integers beyond 64 bits
+    ``line`` and ``column`` say where it starts in the file it comes from. Integers beyond 64 bits
     and all fractions become floats. Raises FhirsvcError(INVALID) with ``where`` = ``line:col``
     (both from 1, columns in characters); the message never repeats what was written.
     """
     if len(data) > limits.bytes:
-        raise _refusal(f"is larger than {limits.bytes} bytes", f"{line}:1")
+        raise _refusal(f"is larger than {limits.bytes} bytes", f"{line}:{column}")
     body = data[len(_BOM) :] if data.startswith(_BOM) else data
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        _scan(body, limits, line)
+        _scan(body, limits, line, column)
         raise _refusal("is not JSON", f"{line - 1 + error.lineno}:{error.colno}") from None
     if _suspicious(body, value, limits.depth):
-        _scan(body, limits, line)
+        _scan(body, limits, line, column)
     return value
 
 
-def _scan(body: bytes, limits: Limits, line: int) -> None:
-    problem = scan.first_problem(body, limits.depth, line)
+def _scan(body: bytes, limits: Limits, line: int, column: int) -> None:
+    problem = scan.first_problem(body, limits.depth, line, column)
     if problem is not None:
         raise _refusal(problem.message, f"{problem.line}:{problem.column}")
 

@@ -42,26 +42,27 @@ class _Open:
     names: dict[str, int] = field(default_factory=dict)
 
 
-def first_problem(data: bytes, depth: int, line: int = 1) -> Problem | None:
+def first_problem(data: bytes, depth: int, line: int = 1, column: int = 1) -> Problem | None:
     """Return the first problem of the JSON text ``data``, or None when it is sound.
 
-    ``line`` is the number of the text's first line.
+    ``line`` and ``column`` say where the text starts.
     """
+    start = (line, column)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8")
-        return Problem("is not UTF-8", *_place(before, len(before), line))
+        return Problem("is not UTF-8", *_place(before, len(before), start))
     try:
-        _Scanner(text, depth, line).run()
+        _Scanner(text, depth, start).run()
     except _WrongError as wrong:
-        return Problem(wrong.message, *_place(text, wrong.at, line))
+        return Problem(wrong.message, *_place(text, wrong.at, start))
     return None
 
 
 class _Scanner:
-    def __init__(self, text: str, depth: int, line: int) -> None:
-        self.text, self.depth, self.line = text, depth, line
+    def __init__(self, text: str, depth: int, start: tuple[int, int]) -> None:
+        self.text, self.depth, self.start = text, depth, start
         self.at = 0
         self.stack: list[_Open] = []
 
@@ -115,7 +116,7 @@ class _Scanner:
         start, name = self.at, self._string()
         names = self.stack[-1].names
         if name in names:
-            line, column = _place(self.text, names[name], self.line)
+            line, column = _place(self.text, names[name], self.start)
             raise _WrongError(f"this name was already used at {line}:{column}", start)
         names[name] = start
         self._space()
@@ -207,6 +208,8 @@ def _half_pair(string: str, start: int) -> int:
     return start
 
 
-def _place(text: str, at: int, first_line: int) -> tuple[int, int]:
-    """Return line and column, from 1, of position ``at``."""
-    return first_line + text.count("\n", 0, at), at - text.rfind("\n", 0, at)
+def _place(text: str, at: int, start: tuple[int, int]) -> tuple[int, int]:
+    """Return line and column, from 1, of position ``at`` of a text that begins at ``start``."""
+    lines = text.count("\n", 0, at)
+    column = at - text.rfind("\n", 0, at)
+    return start[0] + lines, column if lines else column + start[1] - 1
