@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from fhirsvc.errors import Category, FhirsvcError
+from fhirsvc.fhir.leaves import CHECKS
+
 LOINC = "http://loinc.org"
 ORDINAL = "http://hl7.org/fhir/StructureDefinition/ordinalValue"
 _NOTICE = (
@@ -195,49 +198,60 @@ def _paths(questions: tuple[Question, ...], prefix: str) -> Iterator[tuple[str, 
 
 
 def respond(form: Form, record: dict[str, Any]) -> list[dict[str, Any]]:
-    """The QuestionnaireResponse items that a record answers; questions without answer are left out.
+    """The QuestionnaireResponse items that a record answers; what it does not answer is left out.
 
-    Values are taken as they are: the record's own check has typed them.
+    :raises FhirsvcError: INVALID with the JSON path of a value that is no answer to its question.
     """
-    return list(_respond(form.questions, record))
+    found: list[dict[str, Any]] = []
+    _respond(form.questions, record, "$", found)
+    return found
 
 
 _VALUE = {
-    "string": "valueString",
-    "text": "valueString",
-    "integer": "valueInteger",
-    "decimal": "valueDecimal",
-    "boolean": "valueBoolean",
-    "date": "valueDate",
-    "dateTime": "valueDateTime",
+    "string": ("valueString", "string"),
+    "text": ("valueString", "string"),
+    "integer": ("valueInteger", "integer"),
+    "decimal": ("valueDecimal", "decimal"),
+    "boolean": ("valueBoolean", "boolean"),
+    "date": ("valueDate", "date"),
+    "dateTime": ("valueDateTime", "dateTime"),
 }
 
 
-def _respond(questions: tuple[Question, ...], scope: Any) -> Iterator[dict[str, Any]]:
+def _respond(
+    questions: tuple[Question, ...], scope: Any, at: str, found: list[dict[str, Any]]
+) -> None:
+    if not isinstance(scope, dict):
+        raise FhirsvcError(Category.INVALID, "expected an object", at)
     for q in questions:
-        if q.type == "group":
-            for inner in _scopes(q, scope):
-                items = list(_respond(q.questions, inner))
-                if items:
-                    yield {"linkId": q.linkId, "text": q.text, "item": items}
+        own = q.each or q.source
+        value = scope if own is None else _dig(scope, own) if "." in own else scope.get(own)
+        if value is None or value == []:
             continue
-        found = _dig(scope, q.each or q.source or "")
-        values = found if q.each and isinstance(found, list) else [found]
-        answers = [{_VALUE[q.type]: _said(v)} for v in values if v is not None and v != ""]
-        if answers:
-            yield {"linkId": q.linkId, "text": q.text, "answer": answers}
-
-
-def _scopes(question: Question, scope: Any) -> list[Any]:
-    if question.each:
-        found = _dig(scope, question.each)
-        return found if isinstance(found, list) else []
-    found = _dig(scope, question.source) if question.source else scope
-    return [] if found is None else [found]
+        path = at if own is None else f"{at}.{own}"
+        if q.each and not isinstance(value, list):
+            raise FhirsvcError(Category.INVALID, "expected a list", path)
+        if q.type == "group":
+            for i, inner in enumerate(value if q.each else [value]):
+                items: list[dict[str, Any]] = []
+                _respond(q.questions, inner, f"{path}[{i}]" if q.each else path, items)
+                if items:
+                    found.append({"linkId": q.linkId, "text": q.text, "item": items})
+            continue
+        key, kind = _VALUE[q.type]
+        answers = []
+        for i, v in enumerate(value if q.each else [value]):
+            if not CHECKS[kind](v):
+                where = f"{path}[{i}]" if q.each else path
+                raise FhirsvcError(Category.INVALID, f"is no {kind}", where)
+            answers.append({key: _said(v)})
+        found.append({"linkId": q.linkId, "text": q.text, "answer": answers})
 
 
 def _said(value: Any) -> Any:
-    return value.replace("_", " ") if isinstance(value, str) and value.isidentifier() else value
+    if isinstance(value, str) and "_" in value and value.isidentifier():
+        return value.replace("_", " ")  # a word of the house, as a person reads it
+    return value
 
 
 def _dig(scope: Any, path: str) -> Any:

@@ -9,20 +9,67 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from fhirsvc.mapping.emit_leaf import Leaves
 from fhirsvc.mapping.ops import LIST_OPS
-from fhirsvc.mapping.plan import Const, Each, Group, Leaf, Node, Plan, Slot, Source, Test
+from fhirsvc.mapping.plan import (
+    Const,
+    Each,
+    Group,
+    Leaf,
+    Node,
+    Plan,
+    Slot,
+    Source,
+    Test,
+    sources,
+)
 
 Put = Callable[[str], str]
 
 
-def emit(plan: Plan, *, trace: bool) -> tuple[str, dict[str, Any]]:
-    """The source of ``make(r, out, trace)`` for a plan and the constants it refers to."""
+@dataclass(frozen=True)
+class Emitted:
+    """Source of ``make(record, out, traces)`` and the constants it refers to."""
+
+    source: str
+    names: dict[str, Any]
+    ready: set[str]
+    rows: set[str]
+
+    def written(self) -> dict[str, Any]:
+        """The constants already serialized, for output that is JSON text at once."""
+        found = dict(self.names)
+        for name in self.ready:
+            found[name] = orjson.Fragment(orjson.dumps(self.names[name]))
+        for name in self.rows:
+            found[name] = _rows(self.names[name])
+        return found
+
+
+def _rows(rows: dict[Any, Any]) -> dict[Any, Any]:
+    """A table with serialized values; an instrument's answers are two tables deep."""
+    if any(isinstance(value, dict) and _keyed(value) for value in rows.values()):
+        return {word: _rows(inner) for word, inner in rows.items()}
+    return {
+        word: value if isinstance(value, str | None) else orjson.Fragment(orjson.dumps(value))
+        for word, value in rows.items()
+    }
+
+
+def _keyed(value: dict[Any, Any]) -> bool:
+    return any(isinstance(key, tuple) for key in value)
+
+
+def emit(plan: Plan, *, trace: bool) -> Emitted:
+    """Write the function for a plan."""
     emitter = Emitter(plan, trace)
     emitter.resource()
-    return "\n".join(emitter.text) + "\n", emitter.names
+    return Emitted("\n".join(emitter.text) + "\n", emitter.names, emitter.ready, emitter.rows)
 
 
 class Emitter(Leaves):
@@ -48,13 +95,15 @@ class Emitter(Leaves):
     def resource(self) -> None:
         """The whole function."""
         plan = self.plan
+        read = list(sources(plan.root))
         with self.under("def make(r, out, traces):"), self.when(plan.test):
+            self.parts(0, read)
             if plan.each is None:
                 self.body()
                 return
             items = self.fetch(plan.each, -1)
             with self.under(f"if {items}:"):
-                self.loop(plan.each, items, 1, -1, self.body)
+                self.loop(plan.each, items, 1, -1, self.body, read=read)
 
     def body(self) -> None:
         """One resource, appended to ``out``."""
@@ -75,7 +124,7 @@ class Emitter(Leaves):
         if plan.file.part:
             parts.append(repr(plan.file.part))
         if plan.each is not None and plan.file.key:
-            key = Source(1, (plan.file.key,), f"{plan.each.name}[].{plan.file.key}", "key", True)
+            key = Source(1, (plan.file.key,), f"{plan.each.name}[].{plan.file.key}", "id", True)
             parts.append(self.house_id(key, -1))
         name = self.temp("id")
         if parts:
@@ -107,6 +156,13 @@ class Emitter(Leaves):
 
     def maybe(self, group: Group, where: str, put: Put) -> None:
         """A group that exists when something of the record is in it."""
+        part = None if self.trace else self.part_of(sources(group))
+        with self.under(f"if {part} is not EMPTY:" if part else None):
+            self._maybe(group, where, put)
+
+    def _maybe(self, group: Group, where: str, put: Put) -> None:
+        if self._single(group, where, put):
+            return
         name = self.temp("g")
         self.say(f"{name} = {{}}")
         fixed = [s for s in group.slots if all(_fixed(n) for n in s.nodes)]
@@ -132,6 +188,26 @@ class Emitter(Leaves):
             if self.is_range(group):
                 self.order(group, name)
             self.say(put(name))
+
+    def _single(self, group: Group, where: str, put: Put) -> bool:
+        """A group with one value from the record and constants: a literal, once it is there."""
+        moving = [s for s in group.slots if not all(_fixed(n) for n in s.nodes)]
+        fixed = [s for s in group.slots if s not in moving]
+        if len(moving) != 1 or len(moving[0].nodes) != 1 or not all(map(self.settled, fixed)):
+            return False
+        node, element = moving[0].nodes[0], moving[0].element
+        if isinstance(node, Each) or (isinstance(node, Leaf) and node.op in LIST_OPS):
+            return False
+        index = "[0]" if element.many else ""
+
+        def whole(value: str) -> str:
+            parts = [f'"{s.element.name}": {self.slot_value(s, where)}' for s in fixed]
+            value = f"[{value}]" if element.many else value
+            parts.append(f'"{element.name}": {value}')
+            return put("{" + ", ".join(parts) + "}")
+
+        self.node(node, f"{where}.{element.name}{index}", whole)
+        return True
 
     @staticmethod
     def is_range(group: Group) -> bool:
@@ -213,11 +289,18 @@ class Emitter(Leaves):
         """A node that may be absent; ``put`` says what becomes of its value."""
         with self.when(node.test):
             if isinstance(node, Each):
+                if not self.trace and self._references(node, put):
+                    return
                 items = self.fetch(node.source, node.n)
                 with self.under(f"if {items}:"):
                     inner = node.node
                     self.loop(
-                        node.source, items, node.depth, node.n, lambda: self.node(inner, path, put)
+                        node.source,
+                        items,
+                        node.depth,
+                        node.n,
+                        lambda: self.node(inner, path, put),
+                        read=list(sources(inner)),
                     )
             elif isinstance(node, Leaf):
                 self.leaf(node, path, put)
@@ -226,8 +309,33 @@ class Emitter(Leaves):
             else:
                 self.say(put(self.value(node, path)))
 
+    def _references(self, each: Each, put: Put) -> bool:
+        """A list of ids to references, in one comprehension."""
+        leaf = each.node
+        if not isinstance(leaf, Leaf) or leaf.op != "reference" or leaf.test is not None:
+            return False
+        if len(leaf.sources) != 1 or leaf.sources[0].path or leaf.arg[2]:
+            return False
+        if not put("").endswith(".append()"):
+            return False
+        items = self.fetch(each.source, each.n)
+        with self.under(f"if {items}:"):
+            self.say(f"if {items}.__class__ is not list or not house_ids_ok({items}):")
+            self.say(f"    raise Fault({each.n})")
+            prefix = leaf.arg[0] + leaf.arg[1]
+            made = f'[{{"reference": {prefix!r} + x}} for x in {items}]'
+            self.say(put(made).replace(".append(", ".extend("))
+        return True
+
     def loop(
-        self, source: Source, items: str, depth: int, n: int, body: Callable[[], None]
+        self,
+        source: Source,
+        items: str,
+        depth: int,
+        n: int,
+        body: Callable[[], None],
+        *,
+        read: list[Source],
     ) -> None:
         """Walk a list of the record."""
         with self.under(f"if {items}.__class__ is not list:"):
@@ -235,7 +343,9 @@ class Emitter(Leaves):
         item = f"i{depth}"
         if not self.trace:
             with self.under(f"for {item} in {items}:"):
+                self.parts(depth, read)
                 body()
+            self.forget(depth)
             return
         self.enter(source, depth)
         with self.under(f"for n{depth}, {item} in enumerate({items}):"):

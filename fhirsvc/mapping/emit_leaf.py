@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import groupby
 from typing import Any
 
 from fhirsvc.mapping.plan import Leaf, Source
@@ -19,8 +20,12 @@ class Leaves:
         self.text: list[str] = []
         self.indent = 0
         self.names: dict[str, Any] = {}
+        self.ready: set[str] = set()  # names of constants that go out as they stand
+        self.rows: set[str] = set()  # names of tables whose values do
         self._temps = 0
         self._scopes = ["$"]  # record path of each scope, as the inside of an f-string
+        self._ids: dict[str, tuple[int, str]] = {}  # ids read and checked once per scope
+        self._parts: dict[tuple[int, str], str] = {}  # (depth, field) of a part to its local name
 
     # ---- writing ------------------------------------------------------------------------
 
@@ -33,12 +38,14 @@ class Leaves:
         self._temps += 1
         return f"{letter}{self._temps}_"
 
-    def constant(self, value: Any) -> str:
-        """A name (or a literal) for a constant."""
+    def constant(self, value: Any, *, ready: bool = True) -> str:
+        """A name (or a literal) for a constant; ``ready`` when it goes out as it stands."""
         if value is None or isinstance(value, str | int | float | bool):
             return repr(value)
         name = f"k{len(self.names)}"
         self.names[name] = value
+        if ready:
+            self.ready.add(name)
         return name
 
     # ---- places -------------------------------------------------------------------------
@@ -81,6 +88,8 @@ class Leaves:
         scope = "r" if source.depth == 0 else f"i{source.depth}"
         if not source.path:
             return scope
+        if source.name in self._ids and optional is None:
+            return self._ids[source.name][1]
         name = self.temp("v")
         if self.trace:
             path = self.record_path(source)
@@ -90,10 +99,38 @@ class Leaves:
         elif always:
             self.say(f"{name} = {scope}" + "".join(f"[{step!r}]" for step in source.path))
         else:
-            for step in source.path[:-1]:
+            steps = source.path[:-1]
+            if steps and (source.depth, steps[0]) in self._parts:
+                scope, steps = self._parts[source.depth, steps[0]], steps[1:]
+            for step in steps:
                 scope = f"({scope}.get({step!r}) or EMPTY)"
             self.say(f"{name} = {scope}.get({source.path[-1]!r})")
         return name
+
+    def parts(self, depth: int, sources: Iterable[Source]) -> None:
+        """Read each part of the scope once (``preferences`` of ``preferences.style``)."""
+        if self.trace:
+            return
+        scope = "r" if depth == 0 else f"i{depth}"
+        for source in sources:
+            if (source.depth, source.kind) == (depth, "id") and source.required and source.path:
+                if source.name not in self._ids:
+                    self._ids[source.name] = (depth, self.house_id(source, -1))
+                continue
+            key = (depth, source.path[0] if len(source.path) > 1 else "")
+            if source.depth == depth and key[1] and key not in self._parts:
+                self._parts[key] = self.temp("p")
+                self.say(f"{self._parts[key]} = {scope}.get({key[1]!r}) or EMPTY")
+
+    def forget(self, depth: int) -> None:
+        """Leave a scope: what was read in it is no longer there."""
+        self._parts = {k: v for k, v in self._parts.items() if k[0] != depth}
+        self._ids = {k: v for k, v in self._ids.items() if v[0] != depth}
+
+    def part_of(self, sources: Iterable[Source]) -> str | None:
+        """The part that all of these fields are in, if they share one."""
+        keys = {(s.depth, s.path[0] if len(s.path) > 1 else "") for s in sources}
+        return self._parts.get(keys.pop()) if len(keys) == 1 else None
 
     def house_id(self, source: Source, n: int) -> str:
         """Read and check an id of the house."""
@@ -105,12 +142,11 @@ class Leaves:
 
     def check_id(self, name: str, source: Source, n: int) -> None:
         """An id of a record, or the key of a list item."""
+        if any(name == known for _, known in self._ids.values()):
+            return
         fault = self.fault(n, source, "is no id that this project takes")
-        if source.kind == "id" and not self.trace:
-            self.say(f"if {name} not in HOUSE_IDS and not house_id_ok({name}): {fault}")
-        else:
-            check = "house_id_ok" if source.kind == "id" else "key_ok"
-            self.say(f"if not {check}({name}): {fault}")
+        known = "" if self.trace else f"{name} not in HOUSE_IDS and "
+        self.say(f"if {known}not house_id_ok({name}): {fault}")
 
     def check(self, name: str, fhir_type: str, source: Source, n: int) -> None:
         """A value of a FHIR primitive type."""
@@ -118,9 +154,9 @@ class Leaves:
         if self.trace:
             self.say(f"if not {fhir_type}_ok({name}): {fault}")
         elif fhir_type in _TEXT:  # printable and not blank is nearly always the whole answer
-            self.say(f"if {name}.__class__ is not str or not {name}.isprintable() or not {name}")
-            self.text[-1] += f" or {name}.isspace():"
-            self.say(f"    if not string_ok({name}): {fault}")
+            # "!" follows the blank: what is greater is neither empty nor starts with one
+            self.say(f'if not ({name} > "!" and {name}.isprintable()) and not string_ok({name}):')
+            self.say(f"    {fault}")
         elif fhir_type in _REMEMBERED:
             known = _REMEMBERED[fhir_type]
             self.say(f"if {name} not in {known} and not {fhir_type}_ok({name}): {fault}")
@@ -173,7 +209,9 @@ class Leaves:
         return names[0]
 
     def _row(self, leaf: Leaf, name: str) -> str:
-        rows = self.constant(leaf.arg)
+        rows = self.constant(leaf.arg, ready=False)
+        if leaf.op == "table":
+            self.rows.add(rows)
         if self.trace:
             fault = self.fault(leaf.n, leaf.sources[0], f"is not in table '{leaf.line.codes}'")
             self.say(f"if {name}.__class__ is not str or {name} not in {rows}: {fault}")
@@ -207,7 +245,7 @@ class Leaves:
 
     def _identifier(self, leaf: Leaf, names: list[str]) -> str:
         for name, source in zip(names, leaf.sources, strict=True):
-            if source.kind in ("id", "key"):
+            if source.kind == "id":
                 self.check_id(name, source, leaf.n)
             else:
                 self.check(name, "string", source, leaf.n)
@@ -227,7 +265,7 @@ class Leaves:
         return f'{{"value": {names[0]}{fixed}}}'
 
     def _labels(self, leaf: Leaf, names: list[str]) -> str:
-        rows, made = self.constant(leaf.arg), self.temp("c")
+        rows, made = self.constant(leaf.arg, ready=False), self.temp("c")
         many = f"({names[0]} if {names[0]}.__class__ is list else [{names[0]}])"
         if self.trace:
             fault = self.fault(leaf.n, leaf.sources[0], f"is not in table '{leaf.line.codes}'")
@@ -247,7 +285,8 @@ class Leaves:
         return f"{names[0]}[:10]"
 
     def _answers(self, leaf: Leaf, names: list[str]) -> str:
-        by = self.constant(leaf.arg)
+        by = self.constant(leaf.arg, ready=False)
+        self.rows.add(by)
         made = self.temp("a")
         if self.trace:
             path = self.record_path(leaf.sources[1])
@@ -258,30 +297,51 @@ class Leaves:
 
     def _form(self, leaf: Leaf, names: list[str]) -> str:
         made = self.temp("a")
-        self.say(f"{made} = respond({self.constant(leaf.arg)}, r)")
+        self.say(f"{made} = respond({self.constant(leaf.arg, ready=False)}, r)")
         return made
 
     def _narrative(self, leaf: Leaf, names: list[str]) -> str:
         """The rows that the record fills, as an XHTML table of contents for a person."""
         rows = self.temp("h")
         self.say(f'{rows} = ""')
-        for label, source, inner in leaf.arg:
-            value = self.fetch(source, leaf.n, optional=True)
-            head = f"<p><b>{label}:</b> "
-            self.say(f"if {value} is not None and {value} != []:")
-            self.indent += 1
-            if inner is None:
-                shown = f"escape({value})"
-            else:
-                item = "x" + "".join(f".get({step!r}, EMPTY)" for step in inner[:-1])
-                item = f"{item}.get({inner[-1]!r})" if inner else "x"
-                shown = f'"; ".join([escape({item}) for x in {value} if {item} is not None])'
-            if self.trace:
-                self.say(f"with located({leaf.n}, {self.record_path(source)}):")
-                self.say(f'    {rows} += {head!r} + {shown} + "</p>"')
-            else:
-                self.say(f'{rows} += {head!r} + {shown} + "</p>"')
-            self.indent -= 1
+        for part, group in groupby(leaf.arg, lambda row: self.part_of([row[1]])):
+            if part:
+                self.say(f"if {part} is not EMPTY:")
+                self.indent += 1
+            for label, source, inner in group:
+                self._narrative_row(leaf, rows, label, source, inner)
+            self.indent -= 1 if part else 0
         open_, close = '<div xmlns="http://www.w3.org/1999/xhtml">', "</div>"
-        empty = repr(f"<p>{leaf.element.name}</p>")
-        return f'{{"status": "generated", "div": {open_!r} + ({rows} or {empty}) + {close!r}}}'
+        div = f'{open_!r} + ({rows} or "<p>-</p>") + {close!r}'
+        return f'{{"status": "generated", "div": {div}}}'
+
+    def _shown(self, value: str, source: Source) -> str:
+        """A value as XHTML text; nearly every text needs no escape, which is seen quickly."""
+        if source.kind in ("string", "text") and not self.trace:
+            plain = f'{value}.isprintable() and "&" not in {value} and "<" not in {value}'
+            return f"({value} if {plain} else escape({value}))"
+        return f"escape({value})"
+
+    def _narrative_row(
+        self, leaf: Leaf, rows: str, label: str, source: Source, inner: tuple[str, ...] | None
+    ) -> None:
+        value = self.fetch(source, leaf.n, optional=True)
+        head = f"<p><b>{label}:</b> "
+        if inner is None:
+            self.say(f"if {value} is not None:")
+            shown = self._shown(value, source)
+        elif inner:
+            self.say(f"if {value}:")
+            item = "x" + "".join(f".get({step!r}, EMPTY)" for step in inner[:-1])
+            item = f"(y := {item}.get({inner[-1]!r}))"
+            shown = f'"; ".join([escape(y) for x in {value} if {item} is not None])'
+        else:
+            self.say(f"if {value}:")
+            shown = f'"; ".join([{self._shown("x", source)} for x in {value}])'
+        self.indent += 1
+        if self.trace:
+            self.say(f"with located({leaf.n}, {self.record_path(source)}):")
+            self.say(f'    {rows} += {head!r} + {shown} + "</p>"')
+        else:
+            self.say(f'{rows} += {head!r} + {shown} + "</p>"')
+        self.indent -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,8 @@ class Source:
     path: tuple[str, ...]  # () is the item itself
     name: str  # "modalities[].kind"
     kind: str
-    always: bool  # the schema requires it wherever its scope exists
+    always: bool  # it is there wherever the line runs
+    required: bool = False  # and wherever its scope exists: the schema says so
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,26 @@ class Each:
 
 
 Node = Leaf | Const | Group | Each
+
+
+def sources(node: Node) -> Iterator[Source]:
+    """Every field that a node reads, conditions included."""
+    test = node.test
+    if test is not None:
+        yield test.source
+    if isinstance(node, Leaf):
+        yield from node.sources
+        if node.text is not None:
+            yield node.text
+        if node.op == "narrative":
+            yield from (source for _, source, _ in node.arg)
+    elif isinstance(node, Each):
+        yield node.source
+        yield from sources(node.node)
+    elif isinstance(node, Group):
+        for slot in node.slots:
+            for child in slot.nodes:
+                yield from sources(child)
 
 
 @dataclass(frozen=True)

@@ -274,8 +274,9 @@ class Resolver:
         if rest != "." and found.many and not lists:
             self.report("cardinality", f"'{name}' is a list; use 'each'", mark)
             return None
-        always = rest == "." or self.required(scope, steps)
-        return Source(depth, steps, name, found.kind, always)
+        required = rest == "." or self.required(scope, steps)
+        always = required or self.required(scope, steps, given=True)
+        return Source(depth, steps, name, found.kind, always, required)
 
     def list_source(self, path: str, mark: Mark) -> Source | None:
         """Resolve the list that ``each`` walks."""
@@ -285,12 +286,12 @@ class Resolver:
             return None
         return source
 
-    def required(self, scope: str, steps: tuple[str, ...]) -> bool:
-        """Whether every step of a path is required where its parent exists."""
+    def required(self, scope: str, steps: tuple[str, ...], *, given: bool = False) -> bool:
+        """Whether every step of a path is required, or ``given``, where its parent exists."""
         name = scope
         for step in steps:
             name = f"{name}.{step}" if name else step
-            if not self.fields[name].required and name not in self.present:
+            if not self.fields[name].required and not (given and name in self.present):
                 return False
         return True
 

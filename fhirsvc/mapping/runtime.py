@@ -16,8 +16,7 @@ from fhirsvc.fhir import leaves
 from fhirsvc.fhir.instruments import respond
 
 EMPTY: dict[str, Any] = {}
-_HOUSE_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,34}[A-Za-z0-9])?")
-_KEY = re.compile(r"[A-Za-z0-9.-]{1,20}")
+_HOUSE_ID = re.compile(r"[A-Za-z0-9.-]{1,36}")
 _KNOWN_IDS: set[object] = set()
 
 
@@ -32,7 +31,7 @@ class Fault(Exception):  # noqa: N818 - it is not reported as it is; forward() m
 
 
 def house_id_ok(value: object) -> bool:
-    """Whether ``value`` is the id of a record (36 characters at most, so that local ids fit)."""
+    """Whether ``value`` is the id of a record or the key of a list item, 36 characters at most."""
     if not isinstance(value, str) or not _HOUSE_ID.fullmatch(value):
         return False
     if len(_KNOWN_IDS) >= 50_000:
@@ -41,9 +40,9 @@ def house_id_ok(value: object) -> bool:
     return True
 
 
-def key_ok(value: object) -> bool:
-    """Whether ``value`` is the key of a list item."""
-    return isinstance(value, str) and bool(_KEY.fullmatch(value))
+def house_ids_ok(values: list[object]) -> bool:
+    """Whether each of a list is the id of a record."""
+    return _KNOWN_IDS.issuperset(values) or all(map(house_id_ok, values))
 
 
 def part_id(prefix: str, record_id: str, *parts: str) -> str:
@@ -58,15 +57,18 @@ def part_id(prefix: str, record_id: str, *parts: str) -> str:
 
 
 def escape(value: object) -> str:
-    """Text for XHTML content; words of the house lose their underscores."""
+    """Text for XHTML content; words of the house lose their underscores.
+
+    :raises ValueError: the text has a character that FHIR does not allow.
+    """
     if value is True or value is False:
         return "yes" if value else "no"
     text = value if isinstance(value, str) else str(value)
     if not text.isprintable() and not leaves.text_ok(text):
         raise ValueError("text")
-    if "&" in text or "<" in text or ">" in text:
-        text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return text.replace("_", " ") if text.isidentifier() else text
+    if "&" in text or "<" in text:
+        text = text.replace("&", "&amp;").replace("<", "&lt;")
+    return text.replace("_", " ") if "_" in text and text.isidentifier() else text
 
 
 def answers(
@@ -136,7 +138,7 @@ NAMESPACE: dict[str, Any] = {
     "DATETIMES": leaves.DATETIMES,
     "HOUSE_IDS": _KNOWN_IDS,
     "house_id_ok": house_id_ok,
-    "key_ok": key_ok,
+    "house_ids_ok": house_ids_ok,
     "part_id": part_id,
     "escape": escape,
     "answers": answers,
