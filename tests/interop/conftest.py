@@ -1,0 +1,62 @@
+"""Session fixtures: one server of each kind for the whole run, started when first asked for.
+
+A server that cannot run here skips its tests and says why, unless ``FHIRSVC_INTEROP_REQUIRE`` is
+set: then it fails them, so that a gate cannot pass by testing nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from profiles import us_core
+from servers import HapiServer, NotAvailableError, PostgresServer, Validator
+
+
+@contextlib.contextmanager
+def _skip_if_absent() -> Iterator[None]:
+    try:
+        yield
+    except NotAvailableError as absent:
+        if os.environ.get("FHIRSVC_INTEROP_REQUIRE"):
+            raise
+        pytest.skip(str(absent))
+
+
+@pytest.fixture(scope="session", name="hapi")
+def _hapi() -> Iterator[HapiServer]:
+    """Return a HAPI FHIR R4 server in memory, shared: use identifiers of your own."""
+    with contextlib.ExitStack() as stack:
+        with _skip_if_absent():
+            server = stack.enter_context(HapiServer())
+        yield server
+
+
+@pytest.fixture(scope="session", name="validator")
+def _validator() -> Iterator[Callable[[str], Validator]]:
+    """Return a function from a US Core version (``"6.1.0"``) to its validator, started once.
+
+    Versions share canonical URLs, so each has a process of its own (0.6 GB). The caller's test is
+    skipped when the version's package is not on this machine.
+    """
+    with contextlib.ExitStack() as stack:
+        started: dict[str, Validator] = {}
+
+        def for_version(version: str) -> Validator:
+            if version not in started:
+                with _skip_if_absent():
+                    started[version] = stack.enter_context(Validator(us_core(version)))
+            return started[version]
+
+        yield for_version
+
+
+@pytest.fixture(scope="session", name="postgres")
+def _postgres() -> Iterator[PostgresServer]:
+    """Return a PostgreSQL server, shared: take ``new_database()`` for a test of your own."""
+    with contextlib.ExitStack() as stack:
+        with _skip_if_absent():
+            server = stack.enter_context(PostgresServer())
+        yield server
