@@ -29,8 +29,10 @@ def run_worker(
     stop: threading.Event | None = None,
     timeout_s: float | None = None,
 ) -> bool:
-    """Deliver until ``stop`` is set, ``timeout_s`` seconds are over or (``until_idle``) all is done.
+    """Deliver until told to stop.
 
+    That is when ``stop`` is set, ``timeout_s`` seconds are over or, with ``until_idle``, all is
+    done.
     Returns whether everything was done that could be without somebody's help. On SQLite there
     can be one worker per database: CONFLICT when another one runs. On PostgreSQL any number can.
     """
