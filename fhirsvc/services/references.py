@@ -20,7 +20,8 @@ _LOCAL = re.compile(r"([A-Z][A-Za-z]{1,39})/([A-Za-z0-9\-.]{1,64})")
 
 def local_of(resource: Resource) -> Local:
     """What other resources call this one; INVALID when it has no type or no local id."""
-    found = _LOCAL.fullmatch(f"{resource.get('resourceType')}/{resource.get('id')}")
+    named = resource.get("resourceType"), resource.get("id")
+    found = _LOCAL.fullmatch("/".join(filter(None, named)))
     if found is None:
         raise FhirsvcError(Category.INVALID, "a mapped resource has no local id")
     return found[1], found[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import threading
 from pathlib import Path
@@ -14,6 +15,14 @@ from alembic.migration import MigrationContext
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.store import Database
 from fhirsvc.store.tables import connection, delivery, executor, metadata, record, record_version
+
+
+def test_postgresql_is_tested_too():
+    """The tests of the engine run on PostgreSQL as well where there is one."""
+    if not os.environ.get("FHIRSVC_TEST_POSTGRES"):
+        pytest.skip("set FHIRSVC_TEST_POSTGRES to an SQLAlchemy URL to test on PostgreSQL too")
+
+    assert sa.make_url(os.environ["FHIRSVC_TEST_POSTGRES"]).get_backend_name() == "postgresql"
 
 
 def test_migrations_make_what_the_tables_say(database):
