@@ -39,16 +39,20 @@ US_CORE_PACKAGES: dict[str, str] = {
 EXTENSIONS_PACKAGE = "hl7.fhir.uv.extensions.r4#5.3.0.tgz"
 
 
+class PackagesAbsentError(NotAvailableError):
+    """The US Core packages are not here, and setup.sh has nowhere to install them from."""
+
+
 def packages_folder() -> Path:
     """Return the folder of the packages: ``FHIRSVC_IGS``, or ``shared/igs`` beside the checkout.
 
-    Raises NotAvailableError when there is no such folder.
+    Raises PackagesAbsentError when there is no such folder.
     """
     checkout = Path(__file__).resolve().parents[2]
     folder = Path(os.environ.get("FHIRSVC_IGS") or checkout.parent / "shared" / "igs")
     if not folder.is_dir():
         msg = f"no US Core packages: set FHIRSVC_IGS to the folder of {us_core_files()}"
-        raise NotAvailableError(msg)
+        raise PackagesAbsentError(msg)
     return folder
 
 
@@ -58,10 +62,10 @@ def us_core_files() -> str:
 
 
 def us_core(version: str) -> list[Path]:
-    """Return the packages to load for a US Core ``version``; raise NotAvailableError if absent."""
+    """Return the packages to load for a US Core ``version``; raise PackagesAbsentError if none."""
     package = packages_folder() / US_CORE_PACKAGES[version]
     if not package.is_file():
         msg = f"{package.name} is not in the folder of packages"
-        raise NotAvailableError(msg)
+        raise PackagesAbsentError(msg)
     extensions = packages_folder() / EXTENSIONS_PACKAGE
     return [package, extensions] if extensions.is_file() else [package]

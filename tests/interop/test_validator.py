@@ -100,12 +100,13 @@ class TestUsCore:
 
     def test_race_codes_are_checked(self, validator: ForVersion, version: str) -> None:
         """The guide's example passes; a code that is no race is an error, even without VSAC."""
+        check = validator(version).check
         patient = example_patient(version)
         broken = json.loads(json.dumps(patient))
         race = next(e for e in broken["extension"] if e["url"].endswith("/us-core-race"))
         race["extension"][0]["valueCoding"]["code"] = "0000-0"
 
-        good, bad = validator(version).check([patient, broken], US_CORE_PROFILES)
+        good, bad = check([patient, broken], US_CORE_PROFILES)
 
         assert good.errors == ()
         assert any("0000-0" in error.message for error in bad.errors)
@@ -161,12 +162,46 @@ class TestUsCore:
             assert any(f"us-core-condition-{profile}|" in e.message for e in verdict.errors)
 
 
+class TestBaseR4:
+    def test_it_needs_no_package(self, validator: ForVersion) -> None:
+        """Base R4 alone passes a good patient and finds a wrong code where it is."""
+        good, bad = validator("R4").check([good_patient(), {**good_patient(), "gender": "x"}])
+
+        assert good.errors == ()
+        assert {error.location for error in bad.errors} == {"Patient.gender"}
+
+    @pytest.mark.parametrize(
+        ("target", "wrong"),
+        [
+            ("Patient/1", False),
+            ("https://elsewhere.example/fhir/Patient/1/_history/2", False),
+            ("urn:uuid:61ebe359-bfdc-4613-8bf2-c5e300945f0a", False),
+            ("Goal/1", True),
+            ("https://elsewhere.example/fhir/Goal/1", True),
+        ],
+    )
+    def test_the_type_of_a_target_is_checked(
+        self, validator: ForVersion, target: str, wrong: bool
+    ) -> None:
+        """A reference says its target's type; one the element does not allow is an error."""
+        plan = {
+            "resourceType": "CarePlan",
+            "status": "active",
+            "intent": "plan",
+            "subject": {"reference": target},
+        }
+
+        (verdict,) = validator("R4").check([plan])
+
+        assert ("CarePlan.subject" in {error.location for error in verdict.errors}) == wrong
+
+
 class TestProtocol:
     def test_a_broken_line_is_one_answer(self, validator: ForVersion) -> None:
         """Text that is no resource is fatal for that line alone; the next one is answered."""
         lines = [b'{"resourceType"', b"[]", b'{"resourceType": "Nonsense"}', good_patient()]
 
-        verdicts = validator("6.1.0").check(lines, US_CORE_PROFILES)
+        verdicts = validator("R4").check(lines)
 
         severities = [[error.severity for error in verdict.errors] for verdict in verdicts]
         assert severities == [["fatal"], ["fatal"], ["fatal"], []]
@@ -175,12 +210,12 @@ class TestProtocol:
     def test_bytes_are_one_line(self, validator: ForVersion, line: bytes) -> None:
         """Bytes that would be no answer, or two, are refused instead of read out of step."""
         with pytest.raises(ValueError, match="one line"):
-            validator("6.1.0").check([line])
+            validator("R4").check([line])
 
     def test_an_unknown_profile_is_an_error(self, validator: ForVersion) -> None:
         """A profile that is in no package is named, never skipped in silence."""
         with pytest.raises(LookupError, match=r"example\.org/no-such-profile"):
-            validator("6.1.0").check([], {"Patient": "https://example.org/no-such-profile"})
+            validator("R4").check([], {"Patient": "https://example.org/no-such-profile"})
 
     def test_the_command_counts_and_tells_by_its_exit_code(
         self, tmp_path: Path, validator: ForVersion
