@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import orjson
-import sqlalchemy as sa
 
 from fhirsvc.ehr.client import Client
 from fhirsvc.ehr.content import fingerprint
 from fhirsvc.ehr.decide import Decision, backoff
 from fhirsvc.ehr.protocol import Dice, Known, OpenAttempt, Stopped, Wanted, Writer
-from fhirsvc.ehr.search import Reader, Remote
+from fhirsvc.ehr.search import Reader
 from fhirsvc.errors import Category, FhirsvcError, Finding
 from fhirsvc.services.journal import LinkJournal, LostClaimError
 from fhirsvc.services.ports import Clock, Mapper, Resource, Validate
@@ -25,7 +24,7 @@ from fhirsvc.services.references import (
     references,
     resolve,
 )
-from fhirsvc.store import connections, links, records, turns
+from fhirsvc.store import connections, links, records
 from fhirsvc.store.connections import Connection
 from fhirsvc.store.database import Database
 from fhirsvc.store.deliveries import Change, Delivery, Wait
@@ -50,13 +49,12 @@ class Deliverer:
     luck: Callable[[], float]
     is_alive: Callable[[], bool] = lambda: True
 
-    def run(self, taken: Delivery) -> str:
-        """One turn of a claimed delivery; the state it got, '' if it was taken away meanwhile."""
+    def run(self, taken: Delivery) -> Change | None:
+        """Send what a claimed delivery needs; how its turn is to end, None if it was taken away."""
         try:
-            change = self._turn(taken)
+            return self._turn(taken)
         except LostClaimError:
-            return ""
-        return self.database.run(lambda tx: turns.finish(tx, taken, change, self.clock()))
+            return None
 
     def _turn(self, taken: Delivery) -> Change:
         with self.database.read() as tx:
@@ -97,12 +95,14 @@ class _Turn:
     resources: Sequence[Resource]
     links: dict[Local, Link] = field(default_factory=dict)
     attempts: dict[int, Attempt] = field(default_factory=dict)
+    sent: dict[Local, str] = field(default_factory=dict)
     blocked: set[Local] = field(default_factory=set)
     stops: list[tuple[Local, Decision]] = field(default_factory=list)
 
     def run(self) -> Change:
         self._load()
-        if any((self.links[one].acked_version or 0) > self.taken.version for one in self._own()):
+        own = [self.links[one] for one in self._own() if one in self.links]
+        if any((link.acked_version or 0) > self.taken.version for link in own):
             return Change("superseded", reason="a newer version was sent")
         for resource in self.resources:
             decision = self._send(resource)
@@ -117,66 +117,48 @@ class _Turn:
         return [local_of(resource) for resource in self.resources]
 
     def _load(self) -> None:
-        """Read the links of all that is sent or referred to; make those that are missing."""
-        own = {local_of(one): identifier_of(one) for one in self.resources}
+        """Read the links of all that is sent or referred to, and writes of unknown outcome."""
+        own = self._own()
         wanted = {*own, *(local for one in self.resources for local in references(one))}
-        database = self.deliverer.database
-
-        def load(tx: sa.Connection) -> None:
+        with self.deliverer.database.read() as tx:
             self.links = links.of(tx, self.connection.id, wanted)
-            self.attempts = links.open_attempts(
-                tx, [self.links[local].id for local in own if local in self.links]
-            )
-
-        def make(tx: sa.Connection) -> None:
-            load(tx)
-            missing = [(local, own[local]) for local in own if local not in self.links]
-            links.add(tx, self.connection.id, self.taken.record, missing)
-            load(tx)
-
-        with database.read() as tx:
-            load(tx)
-        if own.keys() - self.links.keys():
-            database.run(make)
+            known = [self.links[local].id for local in own if local in self.links]
+            self.attempts = links.open_attempts(tx, known) if known else {}
 
     def _send(self, resource: Resource) -> Decision | None:
         """Bring the EHR to hold one resource; a decision when it does not."""
         local = local_of(resource)
-        link = self.links[local]
-        attempt = self.attempts.get(link.id)
+        link = self.links.get(local)
+        attempt = self.attempts.get(link.id) if link else None
         local_hash = fingerprint(resource)
-        if attempt is None and link.acked_hash == local_hash:
+        if attempt is None and link is not None and link.acked_hash == local_hash:
             return None
         missing = {one for one in references(resource) if not self._remote(one)}
         if missing:
             self.blocked |= missing
             return None
+        system, value = identifier_of(resource)
         wanted = Wanted(
-            link.remote_type,
-            link.identifier_system,
-            link.identifier_value,
-            self._body(resource),
-            local_hash,
-            self.taken.version,
+            local[0], system, value, self._body(resource), local_hash, self.taken.version
         )
-        result = self._writer(link).write(wanted, _known(link, attempt))
+        result = self._writer(local, wanted, link).write(wanted, _known(link, attempt))
         if isinstance(result, Stopped):
             return result.decision
-        self.links[local] = _linked(link, result.remote)
+        self.sent[local] = f"{local[0]}/{result.remote.id}"
         return None
 
     def _remote(self, local: Local) -> str | None:
+        """The reference under which the EHR knows it; None while it does not."""
         link = self.links.get(local)
-        return f"{link.remote_type}/{link.remote_id}" if link and link.remote_id else None
+        known = f"{link.remote_type}/{link.remote_id}" if link and link.remote_id else None
+        return self.sent.get(local, known)
 
     def _body(self, resource: Resource) -> Resource:
-        remote = {
-            local: f"{link.remote_type}/{link.remote_id}" for local, link in self.links.items()
-        }
+        remote = {local: self._remote(local) or "" for local in references(resource)}
         resolved: Resource = resolve(resource, remote)
         return {key: value for key, value in resolved.items() if key != "id"}
 
-    def _writer(self, link: Link) -> Writer:
+    def _writer(self, local: Local, wanted: Wanted, link: Link | None) -> Writer:
         deliverer = self.deliverer
         client = deliverer.client_for(self.connection)
         luck = deliverer.luck()
@@ -187,6 +169,7 @@ class _Turn:
         journal = LinkJournal(
             deliverer.database,
             self.taken,
+            (local, (wanted.system, wanted.value)),
             link,
             deliverer.clock,
             longest_s=client.limits.total_s + self.connection.index_lag_s,
@@ -247,16 +230,14 @@ class _Turn:
         return _sentence("; ".join(said))
 
 
-def _known(link: Link, attempt: Attempt | None) -> Known:
+def _known(link: Link | None, attempt: Attempt | None) -> Known:
+    if link is None:
+        return Known()
     found = None
     if attempt is not None:
         body = orjson.loads(attempt.body)
         found = OpenAttempt(attempt.id, attempt.hash, attempt.version, body, attempt.settle_at)
     return Known(link.remote_id, link.etag, link.remote_hash, found)
-
-
-def _linked(link: Link, remote: Remote) -> Link:
-    return replace(link, remote_id=remote.id, etag=remote.etag)
 
 
 def _category(decision: Decision) -> str:

@@ -62,8 +62,12 @@ class DurableEngine:
         if self._url.get_backend_name() == "sqlite":
             self._database = _sqlite_engine(self._url)
             config["system_database_engine"] = self._database
+
+        def lane_job(connection_id: int, lane: int) -> int:
+            return self._job(connection_id, lane)
+
         DBOS(config=config)
-        DBOS.workflow(name=JOB)(self._job)
+        DBOS.workflow(name=JOB)(lane_job)  # a bound method cannot be one
         DBOS.launch()
 
     def stop(self) -> None:

@@ -16,7 +16,7 @@ from fhirsvc.services.ports import Clock
 from fhirsvc.store import connections, deliveries, links, turns
 from fhirsvc.store.database import Database
 from fhirsvc.store.deliveries import Delivery
-from fhirsvc.store.links import Link
+from fhirsvc.store.links import Link, Local
 
 T = TypeVar("T")
 RESPONSE_LENGTH = 20_000  # characters of an OperationOutcome that are kept
@@ -27,17 +27,20 @@ class LostClaimError(Exception):
 
 
 class LinkJournal:
-    """Notes the writes of one link within one turn of a delivery.
+    """Notes the writes of one resource within one turn of a delivery.
 
-    ``longest_s`` is how long a request can be under way at most, in seconds; ``is_alive`` tells
-    whether this executor is still known to be alive, so that nobody else has taken over.
+    ``link`` is None until the first thing about the resource is noted. Only the beginning of a
+    write has to survive a loss of power: whatever else is lost, an attempt of unknown outcome is
+    left, and that is looked for. ``longest_s`` is how long a request can be under way at most,
+    in seconds; ``is_alive`` tells whether this executor is still known to be alive, so that nobody else has taken over.
     """
 
     def __init__(
         self,
         database: Database,
         taken: Delivery,
-        link: Link,
+        resource: tuple[Local, tuple[str, str]],
+        link: Link | None,
         clock: Clock,
         *,
         longest_s: float,
@@ -45,7 +48,8 @@ class LinkJournal:
     ) -> None:
         self._database = database
         self._taken = taken
-        self._link = link
+        self._resource = resource
+        self.link = link
         self._clock = clock
         self._longest = longest_s
         self._is_alive = is_alive
@@ -59,7 +63,7 @@ class LinkJournal:
         def note(tx: sa.Connection) -> int:
             return links.begin(
                 tx,
-                link_id=self._link.id,
+                link_id=self._linked(tx).id,
                 delivery_id=self._taken.id,
                 executor=self._taken.owner,
                 method=method,
@@ -68,7 +72,7 @@ class LinkJournal:
                 settle_at=now + self._longest,
             )
 
-        return self._run(note)
+        return self._run(note, durable=True)
 
     def end(self, attempt: int, outcome: str, answer: Answer | None = None) -> None:
         """Note that the write had no effect, with the OperationOutcome that says why."""
@@ -92,24 +96,32 @@ class LinkJournal:
         def note(tx: sa.Connection) -> None:
             if attempt is not None:
                 links.end(tx, attempt, outcome, now)
+            link = self._linked(tx)
             links.ack(
                 tx,
-                self._link.id,
+                link.id,
                 remote=(remote.id, remote.etag, remote_fingerprint(remote.body)),
                 acked=acked or (None, None),
                 now=now,
             )
-            if self._link.remote_id is None:
-                came = [("link", *self._link.local)]
-                deliveries.release(tx, came, now, self._link.connection_id)
-            connections.answered(tx, self._link.connection_id)
+            if link.remote_id is None:
+                deliveries.release(tx, [("link", *link.local)], now, link.connection_id)
+            connections.answered(tx, link.connection_id)
 
         self._run(note)
 
-    def _run(self, note: Callable[[sa.Connection], T]) -> T:
+    def _linked(self, tx: sa.Connection) -> Link:
+        if self.link is None:
+            # Asked again: a transaction that lost a race is run once more.
+            connection_id, (local, identifier) = self._taken.connection_id, self._resource
+            found = links.of(tx, connection_id, [local]).get(local)
+            return found or links.add(tx, connection_id, self._taken.record, local, identifier)
+        return self.link
+
+    def _run(self, note: Callable[[sa.Connection], T], *, durable: bool = False) -> T:
         def fenced(tx: sa.Connection) -> T:
             if not turns.is_held_by(tx, self._taken.id, self._taken.owner):
                 raise LostClaimError
             return note(tx)
 
-        return self._database.run(fenced)
+        return self._database.run(fenced, durable=durable)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import sqlalchemy as sa
 import structlog
@@ -12,7 +13,7 @@ from fhirsvc.services.deliver import Deliverer
 from fhirsvc.services.ports import Clock
 from fhirsvc.store import connections, turns
 from fhirsvc.store.database import Database
-from fhirsvc.store.deliveries import Delivery
+from fhirsvc.store.deliveries import Change, Delivery
 
 LANE_S = 60.0  # a lane ends after this time, so that its job in the engine does
 log = structlog.get_logger("fhirsvc.delivery")
@@ -46,12 +47,11 @@ class Lanes:
 
         Never raises: what goes wrong leaves its delivery to be taken back by the sweep.
         """
-        until = self._clock() + LANE_S
         made = 0
         with self._lock:
             self._running += 1
         try:
-            while not self._stopping and self._clock() < until and self._one(connection_id):
+            for _ in self._turns(connection_id, self._clock() + LANE_S):
                 made += 1
         except Exception as error:
             log.error("lane_failed", connection=connection_id, error=type(error).__name__)
@@ -62,27 +62,52 @@ class Lanes:
             self.on_end()
         return made
 
+    def _turns(self, connection_id: int, until: float) -> Iterator[str]:
+        """Turns until nothing is due; the state that each ended in, '' for one taken away.
+
+        The end of one turn and the claim of the next are one transaction.
+        """
+        taken = self._step(connection_id, None, None)[1]
+        while taken is not None:
+            with self._in_hand_as(taken):
+                change = self._deliverer.run(taken)
+                is_over = self._stopping or self._clock() >= until
+                next_from = None if is_over else connection_id
+                state, following = self._step(next_from, taken, change)
+            self._tell(taken, state)
+            yield state
+            taken = following
+
+    def _step(
+        self, connection_id: int | None, taken: Delivery | None, change: Change | None
+    ) -> tuple[str, Delivery | None]:
+        """End the turn of ``taken`` with ``change``, and claim the connection's next delivery."""
+        owner = self._owner()
+
+        def step(tx: sa.Connection) -> tuple[str, Delivery | None]:
+            now = self._clock()
+            state = turns.finish(tx, taken, change, now) if taken and change else ""
+            if connection_id is None:
+                return state, None
+            return state, turns.claim(tx, connection_id, owner, now)
+
+        return self._database.run(step, durable=False)
+
+    @contextmanager
+    def _in_hand_as(self, taken: Delivery) -> Iterator[None]:
+        with self._lock:
+            self._in_hand.add(taken.id)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._in_hand.discard(taken.id)
+
     def stop(self, timeout_s: float) -> bool:
         """Begin no further delivery, and wait for those in hand; whether all have ended."""
         self._stopping = True
         with self._lock:
             return self._quiet.wait_for(lambda: self._running == 0, timeout_s)
-
-    def _one(self, connection_id: int) -> bool:
-        """One turn; False when nothing is due."""
-        owner = self._owner()
-        taken = self._database.run(lambda tx: turns.claim(tx, connection_id, owner, self._clock()))
-        if taken is None:
-            return False
-        with self._lock:
-            self._in_hand.add(taken.id)
-        try:
-            state = self._deliverer.run(taken)
-        finally:
-            with self._lock:
-                self._in_hand.discard(taken.id)
-        self._tell(taken, state)
-        return True
 
     def _tell(self, taken: Delivery, state: str) -> None:
         log.info(

@@ -113,7 +113,7 @@ class Identity:
         now = self._clock()
         if now - self._me.heartbeat_at < self._dead_after / 6:
             return
-        if self._database.run(lambda tx: executors.beat(tx, self._me.id, now)):
+        if self._database.run(lambda tx: executors.beat(tx, self._me.id, now), durable=False):
             with self._lock:
                 self._me = replace(self._me, heartbeat_at=now)
             return

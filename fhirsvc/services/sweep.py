@@ -82,7 +82,7 @@ class Sweeper:
         self._identity.beat()
         dead = self._identity.bury_the_dead()
         now = self._clock()
-        self._database.run(lambda tx: self._recover(tx, now))
+        self._database.run(lambda tx: self._recover(tx, now), durable=False)
         if now >= self._next_backfill:
             self._publisher.backfill()
             self._next_backfill = now + BACKFILL_S

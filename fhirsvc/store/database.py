@@ -25,7 +25,7 @@ class Database:
     """Transactions on one database; safe to share between threads.
 
     ``url`` is an SQLAlchemy URL: ``sqlite:///file.db`` or ``postgresql+psycopg://…``. On SQLite
-    every connection is WAL with ``synchronous=FULL`` (a commit survives losing power), and a
+    every connection is WAL with ``synchronous=FULL`` (a commit survives a loss of power), and a
     write takes its lock at BEGIN, so that two writers queue instead of failing half-way:
     https://www.sqlite.org/lang_transaction.html
     """
@@ -33,17 +33,27 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        # Parameters hold record bodies: never in an error's text.
-        options: dict[str, Any] = {"hide_parameters": True, "pool_size": 20, "max_overflow": 40}
         if self.is_sqlite:
             _make_private(self.path)
-        else:
-            options["pool_pre_ping"] = True
-        self.engine = sa.create_engine(self.url, **options)
-        if self.is_sqlite:
-            sa.event.listen(self.engine, "connect", _tune_sqlite)
-            sa.event.listen(self.engine, "begin", _begin_sqlite)
+        self.engine = self._make_engine("FULL")
         self._writer = self.engine.execution_options(writes=True)
+        # On PostgreSQL the same connections serve both: there it is set per transaction.
+        self._hasty = self._make_engine("NORMAL") if self.is_sqlite else self.engine
+        self._hasty_writer = self._hasty.execution_options(writes=True)
+
+    def _make_engine(self, synchronous: str) -> sa.Engine:
+        # Parameters hold record bodies: never in an error's text.
+        options: dict[str, Any] = {"hide_parameters": True, "pool_size": 20, "max_overflow": 40}
+        if not self.is_sqlite:
+            return sa.create_engine(self.url, pool_pre_ping=True, **options)
+        engine = sa.create_engine(self.url, **options)
+
+        @sa.event.listens_for(engine, "connect")
+        def _tune(dbapi: Any, _record: object) -> None:
+            _tune_sqlite(dbapi, synchronous)
+
+        sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
 
     @property
     def path(self) -> Path:
@@ -59,12 +69,20 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """A transaction that commits at the end of the block, or rolls back on an exception."""
-        with self._writer.begin() as connection:
+    def write(self, *, durable: bool = True) -> Iterator[sa.Connection]:
+        """A transaction that commits at the end of the block, or rolls back on an exception.
+
+        One that is not ``durable`` survives the end of the process like any other, but the last
+        of them may be undone by a loss of power, in the order they were made: for what is found
+        out again by itself. https://www.sqlite.org/pragma.html#pragma_synchronous and
+        https://www.postgresql.org/docs/current/wal-async-commit.html
+        """
+        with (self._writer if durable else self._hasty_writer).begin() as connection:
+            if not durable and not self.is_sqlite:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             yield connection
 
-    def run(self, work: Callable[[sa.Connection], T]) -> T:
+    def run(self, work: Callable[[sa.Connection], T], *, durable: bool = True) -> T:
         """Run ``work`` in a writing transaction, again when it lost a race to another one.
 
         ``work`` must do nothing but read and write the database, because it may run more than
@@ -73,7 +91,7 @@ class Database:
         """
         for remaining in range(RACES, -1, -1):
             try:
-                with self.write() as connection:
+                with self.write(durable=durable) as connection:
                     return work(connection)
             except sa.exc.DBAPIError as error:
                 if not remaining or not _is_race(error):
@@ -110,6 +128,7 @@ class Database:
     def dispose(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+        self._hasty.dispose()
 
 
 def _is_race(error: sa.exc.DBAPIError) -> bool:
@@ -135,12 +154,12 @@ def _make_private(path: Path) -> None:
         ) from error
 
 
-def _tune_sqlite(dbapi: Any, _record: object) -> None:
+def _tune_sqlite(dbapi: Any, synchronous: str) -> None:
     dbapi.isolation_level = None  # BEGIN is ours, see _begin_sqlite
     for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
         "busy_timeout=30000",
+        "journal_mode=WAL",
+        f"synchronous={synchronous}",
         "foreign_keys=ON",
     ):
         dbapi.execute(f"PRAGMA {pragma}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -85,24 +85,25 @@ def add(
     tx: sa.Connection,
     connection_id: int,
     key: RecordKey,
-    resources: Sequence[tuple[Local, tuple[str, str]]],
-) -> None:
-    """Make the link of each (local, business identifier) of a record, before anything is sent."""
-    rows = [
-        {
-            "connection_id": connection_id,
-            "resource_type": local[0],
-            "local_id": local[1],
-            "remote_type": local[0],
-            "identifier_system": identifier[0],
-            "identifier_value": identifier[1],
-            "record_type": key[0],
-            "record_id": key[1],
-        }
-        for local, identifier in resources
-    ]
-    if rows:
-        tx.execute(sa.insert(link), rows)
+    local: Local,
+    identifier: tuple[str, str],
+) -> Link:
+    """Make the link of one resource of a record, by its business identifier (system, value)."""
+    row = tx.execute(
+        sa.insert(link)
+        .values(
+            connection_id=connection_id,
+            resource_type=local[0],
+            local_id=local[1],
+            remote_type=local[0],
+            identifier_system=identifier[0],
+            identifier_value=identifier[1],
+            record_type=key[0],
+            record_id=key[1],
+        )
+        .returning(link)
+    )
+    return Link(**row.mappings().one())
 
 
 def open_attempts(tx: sa.Connection, link_ids: Iterable[int]) -> dict[int, Attempt]:

@@ -38,7 +38,14 @@ class House:
         """One turn of whatever is due; None when nothing is."""
         wanted = connection_id or self.connection.id
         taken = self.database.run(lambda tx: turns.claim(tx, wanted, owner, self.clock()))
-        return None if taken is None else self.deliverer.run(taken)
+        return None if taken is None else self.end(taken)
+
+    def end(self, taken):
+        """Run the turn of a claimed delivery; the state it ended in, '' if it was taken away."""
+        change = self.deliverer.run(taken)
+        if change is None:
+            return ""
+        return self.database.run(lambda tx: turns.finish(tx, taken, change, self.clock()))
 
     def drain(self, limit=200):
         """Turns until nothing is due; their final states."""

@@ -101,8 +101,6 @@ def test_a_missed_wake_is_found(house):
     """A delivery that began to wait just when its link appeared is woken by the next sweep."""
     house.accept(goal(), client())
     house.turn()
-    with house.database.write() as tx:
-        tx.execute(sa.text("UPDATE delivery SET next_at = next_at + 1 WHERE record_id = 'g-1'"))
     house.turn()
     with house.database.write() as tx:
         tx.execute(
@@ -256,7 +254,7 @@ def test_a_newer_version_while_the_older_is_being_sent(house):
     house.accept(client(family="B"))
 
     blocked = house.database.run(lambda tx: turns.claim(tx, 1, "other", house.clock()))
-    first = house.deliverer.run(older)
+    first = house.end(older)
     second = house.turn()
 
     assert (blocked, first, second) == (None, "delivered", "delivered")
@@ -270,7 +268,7 @@ def test_an_older_version_that_fails_is_superseded(house):
     house.accept(client(family="B"))
     house.wire.faults.append(Reply(500))
 
-    assert house.deliverer.run(older) == "superseded"
+    assert house.end(older) == "superseded"
     assert house.states() == [("client/c-1", 1, "superseded"), ("client/c-1", 2, "pending")]
 
 
@@ -280,7 +278,7 @@ def test_an_unknown_outcome_of_an_older_version_is_resolved_by_the_newer(house):
     older = house.database.run(lambda tx: turns.claim(tx, 1, "me", house.clock()))
     house.accept(client(family="B"))
     house.wire.faults.append("drop")
-    house.deliverer.run(older)
+    house.end(older)
     house.clock.now += 10
 
     house.drain()
@@ -320,7 +318,7 @@ def test_a_delivery_that_was_taken_away_writes_no_more(house):
     taken = house.database.run(lambda tx: turns.claim(tx, 1, "slow", house.clock()))
     house.database.run(lambda tx: turns.take_back(tx, "slow", house.clock(), is_gone=True))
 
-    assert house.deliverer.run(taken) == ""
+    assert house.end(taken) == ""
 
     assert house.wire.seen == []
     assert house.only("c-1").state == "pending"
@@ -335,7 +333,7 @@ def test_a_delivery_taken_away_in_the_middle(house):
         house.database.run(lambda tx: turns.take_back(tx, "slow", house.clock(), is_gone=True))
 
     house.wire.faults.append(steal)
-    assert house.deliverer.run(taken) == ""
+    assert house.end(taken) == ""
     house.clock.now += 10
 
     assert house.drain() == ["delivered"]
