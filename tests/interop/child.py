@@ -11,7 +11,8 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +25,15 @@ _logs = itertools.count(1)
 def log_file(name: str) -> Path:
     """Return a new log file's path, its name telling the server and the test run's process."""
     return LOGS / f"{name}-{os.getpid()}-{next(_logs)}.log"
+
+
+def wait_until(holds: Callable[[], bool], otherwise: str, seconds: float = 60) -> None:
+    """Poll until ``holds()``; raise RuntimeError(``otherwise``) after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise RuntimeError(otherwise)
+        time.sleep(0.05)
 
 
 class Child:

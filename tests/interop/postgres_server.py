@@ -10,13 +10,11 @@ import shutil
 import signal
 import socket
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 import psycopg
-from child import Child, log_file
+from child import Child, log_file, wait_until
 from java_build import NotAvailableError
 from psycopg import sql
 
@@ -85,7 +83,7 @@ class PostgresServer:
         for pid in backends:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        _await(lambda: not any(map(_runs, backends)), 10, "backends outlive SIGKILL")
+        wait_until(lambda: not any(map(_runs, backends)), "backends outlive SIGKILL", 10)
 
     def restart(self) -> None:
         """Start again on the same port and data, after ``kill9`` or while running."""
@@ -115,7 +113,7 @@ class PostgresServer:
         command = [str(self._bin / "initdb"), "-D", str(self._data()), "-U", "fhirsvc"]
         command += ["--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
         child = Child(command, self._log, lines=False, account=self._account)
-        _await(lambda: not child.running(), 120, f"initdb does not end; see {self._log}")
+        wait_until(lambda: not child.running(), f"initdb does not end; see {self._log}", 120)
         child.kill9()
         if not (self._data() / "PG_VERSION").exists():
             msg = f"initdb failed:\n{self._log.read_text(errors='replace')[-1500:]}"
@@ -131,7 +129,7 @@ class PostgresServer:
                 return True
             return False
 
-        _await(connects, 60, f"PostgreSQL does not answer; see {self._log}")
+        wait_until(connects, f"PostgreSQL does not answer; see {self._log}")
 
 
 def _postgres_programs() -> Path:
@@ -170,12 +168,3 @@ def _runs(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
-
-
-def _await(holds: Callable[[], bool], seconds: float, otherwise: str) -> None:
-    """Poll until ``holds()``; raise RuntimeError(``otherwise``) after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            raise RuntimeError(otherwise)
-        time.sleep(0.05)

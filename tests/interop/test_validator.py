@@ -199,7 +199,12 @@ class TestBaseR4:
 class TestProtocol:
     def test_a_broken_line_is_one_answer(self, validator: ForVersion) -> None:
         """Text that is no resource is fatal for that line alone; the next one is answered."""
-        lines = [b'{"resourceType"', b"[]", b'{"resourceType": "Nonsense"}', good_patient()]
+        lines: list[Any] = [
+            b'{"resourceType"',
+            b"[]",
+            b'{"resourceType": "Nonsense"}',
+            good_patient(),
+        ]
 
         verdicts = validator("R4").check(lines)
 
