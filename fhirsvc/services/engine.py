@@ -112,24 +112,30 @@ class DurableEngine:
         except dbos_error.DBOSQueueDeduplicatedError:
             return  # it is queued, or runs in another process
 
-    def forget(self, executor_ids: list[str]) -> None:
-        """Drop the jobs of dead executors, so that their lanes can run elsewhere.
+    def tidy(self, living: list[str]) -> None:
+        """Drop finished jobs, jobs of executors that are not ``living``, and jobs that hang.
 
         An executor that was thought dead goes on as ``NAME#2``, but its jobs stay with ``NAME``.
+        A job hangs when this process has it but no thread of it runs it.
         """
-        _cancel(_pending([one.partition("#")[0] for one in executor_ids]))
-
-    def tidy(self) -> None:
-        """Drop finished jobs, and jobs of this executor that no thread of it runs."""
+        alive = {one.partition("#")[0] for one in living}
         with self._lock:
             active = set(self._active)
         begun = int((time.time() - 5.0) * 1000)
-        idle = [
-            one
-            for one in _pending([self._executor_id])
-            if (one.dequeued_at or 0) < begun and _lane_of(one.workflow_id) not in active
+        dropped = [
+            one.workflow_id
+            for one in DBOS.list_workflows(
+                name=JOB, status="PENDING", load_input=False, load_output=False
+            )
+            if one.executor_id not in alive
+            or (
+                one.executor_id == self._executor_id
+                and (one.dequeued_at or 0) < begun
+                and _lane_of(one.workflow_id) not in active
+            )
         ]
-        _cancel(idle)
+        if dropped:
+            DBOS.cancel_workflows(dropped)
         before = datetime.fromtimestamp(time.time() - 60.0, UTC).isoformat()
         done = DBOS.list_workflows(
             name=JOB,
@@ -152,21 +158,6 @@ class DurableEngine:
         finally:
             with self._lock:
                 self._active.discard(key)
-
-
-def _pending(executor_ids: list[str]) -> list[Any]:
-    return DBOS.list_workflows(
-        name=JOB,
-        status="PENDING",
-        executor_id=executor_ids,
-        load_input=False,
-        load_output=False,
-    )
-
-
-def _cancel(jobs: list[Any]) -> None:
-    if jobs:
-        DBOS.cancel_workflows([one.workflow_id for one in jobs])
 
 
 def _lane_of(workflow_id: str) -> tuple[int, int]:

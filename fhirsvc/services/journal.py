@@ -32,7 +32,8 @@ class LinkJournal:
     ``link`` is None until the first thing about the resource is noted. Only the beginning of a
     write has to survive a loss of power: whatever else is lost, an attempt of unknown outcome is
     left, and that is looked for. ``longest_s`` is how long a request can be under way at most,
-    in seconds; ``is_alive`` tells whether this executor is still known to be alive, so that nobody else has taken over.
+    in seconds; ``is_alive`` tells whether this executor is still known to be alive, so that
+    nobody else has taken over.
     """
 
     def __init__(

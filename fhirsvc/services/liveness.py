@@ -148,10 +148,10 @@ class Identity:
             self._bury(name, verdict.is_gone, now)
         return sorted(dead)
 
-    def living(self) -> int:
-        """How many executors share the work, this one included."""
+    def living(self) -> list[str]:
+        """The executors that share the work, this one included."""
         with self._database.read() as tx:
-            return max(1, len(executors.running(tx)))
+            return sorted({self.id, *(one.id for one in executors.running(tx))})
 
     def _bury(self, name: str, is_gone: bool, now: float) -> None:
         def bury(tx: sa.Connection) -> None:

@@ -34,11 +34,8 @@ class Engine(Protocol):
     def dispatch(self, connection_id: int, lanes: int) -> None:
         """See to it that this many lanes of a connection run; those that run already count."""
 
-    def forget(self, executor_ids: list[str]) -> None:
-        """Drop the jobs of dead executors, so that their lanes can run elsewhere."""
-
-    def tidy(self) -> None:
-        """Drop finished jobs, and jobs of this process that no thread of it runs."""
+    def tidy(self, living: list[str]) -> None:
+        """Drop finished jobs, and jobs of executors that are not ``living`` any more."""
 
     def restart(self) -> None:
         """Begin anew, on empty tables if need be."""
@@ -90,8 +87,9 @@ class Sweeper:
             due = queue.due(tx, now)
             lanes = lanes_.wanted(tx, due)
             is_idle = not due and queue.is_idle(tx)
-        self._on_share(1.0 / self._identity.living())
-        self._dispatch(dead, lanes, now)
+        living = self._identity.living()
+        self._on_share(1.0 / len(living))
+        self._dispatch(dead, living, lanes, now)
         return Swept(sum(due.values()), is_idle)
 
     def _recover(self, tx: sa.Connection, now: float) -> None:
@@ -106,13 +104,14 @@ class Sweeper:
         )
         executors.forget(tx, now - KEPT_S)
 
-    def _dispatch(self, dead: list[str], lanes: dict[int, int], now: float) -> None:
+    def _dispatch(
+        self, dead: list[str], living: list[str], lanes: dict[int, int], now: float
+    ) -> None:
         try:
             if dead:
                 log.warning("executors_died", executors=dead)
-                self._engine.forget(dead)
-            if now >= self._next_tidy:
-                self._engine.tidy()
+            if dead or now >= self._next_tidy:
+                self._engine.tidy(living)
                 self._next_tidy = now + TIDY_S
             for connection_id, count in lanes.items():
                 self._engine.dispatch(connection_id, count)
