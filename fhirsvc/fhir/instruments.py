@@ -7,12 +7,8 @@ Source: https://hl7.org/fhir/uv/sdc/ and https://hl7.org/fhir/R4/questionnaire.h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-
-from fhirsvc.errors import Category, FhirsvcError
-from fhirsvc.fhir.leaves import CHECKS
 
 LOINC = "http://loinc.org"
 ORDINAL = "http://hl7.org/fhir/StructureDefinition/ordinalValue"
@@ -78,16 +74,18 @@ class Instrument:
             return None
         return sum(answers[item.n] for item in scored)
 
-    def answers(self) -> dict[tuple[str, int], dict[str, Any]]:
-        """``(item number, value)`` to the QuestionnaireResponse item that says so."""
+    def answers(self) -> dict[str, dict[int, dict[str, Any]]]:
+        """Item number and value to the QuestionnaireResponse item that says so."""
         return {
-            (item.n, option.value): {
-                "linkId": item.linkId,
-                "text": item.text,
-                "answer": [{"valueCoding": option.coding}],
+            item.n: {
+                option.value: {
+                    "linkId": item.linkId,
+                    "text": item.text,
+                    "answer": [{"valueCoding": option.coding}],
+                }
+                for option in item.options
             }
             for item in self.items
-            for option in item.options
         }
 
     def questionnaire(self) -> dict[str, Any]:
@@ -124,10 +122,6 @@ class Form:
     def canonical(self) -> str:
         """``url|version``."""
         return f"{self.url}|{self.version}"
-
-    def sources(self) -> list[tuple[str, Any]]:
-        """Every record path that the form asks for, with the place that names it."""
-        return [(path, q.mark) for path, q in _paths(self.questions, "") if path]
 
     def questionnaire(self) -> dict[str, Any]:
         """The form as a Questionnaire."""
@@ -188,26 +182,7 @@ def _ask(question: Question) -> dict[str, Any]:
     return found
 
 
-def _paths(questions: tuple[Question, ...], prefix: str) -> Iterator[tuple[str, Question]]:
-    for q in questions:
-        own = q.each or q.source
-        path = f"{prefix}.{own}" if prefix and own else own or prefix
-        if own and q.type != "group":
-            yield path, q
-        yield from _paths(q.questions, f"{path}[]" if q.each and q.questions else path)
-
-
-def respond(form: Form, record: dict[str, Any]) -> list[dict[str, Any]]:
-    """The QuestionnaireResponse items that a record answers; what it does not answer is left out.
-
-    :raises FhirsvcError: INVALID with the JSON path of a value that is no answer to its question.
-    """
-    found: list[dict[str, Any]] = []
-    _respond(form.questions, record, "$", found)
-    return found
-
-
-_VALUE = {
+VALUES = {  # answer element and FHIR primitive by question type
     "string": ("valueString", "string"),
     "text": ("valueString", "string"),
     "integer": ("valueInteger", "integer"),
@@ -216,47 +191,3 @@ _VALUE = {
     "date": ("valueDate", "date"),
     "dateTime": ("valueDateTime", "dateTime"),
 }
-
-
-def _respond(
-    questions: tuple[Question, ...], scope: Any, at: str, found: list[dict[str, Any]]
-) -> None:
-    if not isinstance(scope, dict):
-        raise FhirsvcError(Category.INVALID, "expected an object", at)
-    for q in questions:
-        own = q.each or q.source
-        value = scope if own is None else _dig(scope, own) if "." in own else scope.get(own)
-        if value is None or value == []:
-            continue
-        path = at if own is None else f"{at}.{own}"
-        if q.each and not isinstance(value, list):
-            raise FhirsvcError(Category.INVALID, "expected a list", path)
-        if q.type == "group":
-            for i, inner in enumerate(value if q.each else [value]):
-                items: list[dict[str, Any]] = []
-                _respond(q.questions, inner, f"{path}[{i}]" if q.each else path, items)
-                if items:
-                    found.append({"linkId": q.linkId, "text": q.text, "item": items})
-            continue
-        key, kind = _VALUE[q.type]
-        answers = []
-        for i, v in enumerate(value if q.each else [value]):
-            if not CHECKS[kind](v):
-                where = f"{path}[{i}]" if q.each else path
-                raise FhirsvcError(Category.INVALID, f"is no {kind}", where)
-            answers.append({key: _said(v)})
-        found.append({"linkId": q.linkId, "text": q.text, "answer": answers})
-
-
-def _said(value: Any) -> Any:
-    if isinstance(value, str) and "_" in value and value.isidentifier():
-        return value.replace("_", " ")  # a word of the house, as a person reads it
-    return value
-
-
-def _dig(scope: Any, path: str) -> Any:
-    for step in path.split("."):
-        if not isinstance(scope, dict):
-            return None
-        scope = scope.get(step)
-    return scope

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from fhirsvc.fhir.invariants import Invariant
 from fhirsvc.mapping.emit_leaf import Leaves
 from fhirsvc.mapping.ops import LIST_OPS
 from fhirsvc.mapping.plan import (
@@ -28,6 +29,8 @@ from fhirsvc.mapping.plan import (
     Test,
     sources,
 )
+from fhirsvc.mapping.proof import open_rules
+from fhirsvc.mapping.runtime import refer_written
 
 Put = Callable[[str], str]
 
@@ -40,10 +43,14 @@ class Emitted:
     names: dict[str, Any]
     ready: set[str]
     rows: set[str]
+    plain: bool = False  # a check looks into values: nothing may be text before its time
 
     def written(self) -> dict[str, Any]:
         """The constants already serialized, for output that is JSON text at once."""
-        found = dict(self.names)
+        if self.plain:
+            return dict(self.names)
+        found = {k: {} if k.startswith("refs") else v for k, v in self.names.items()}
+        found["refer"] = refer_written
         for name in self.ready:
             found[name] = orjson.Fragment(orjson.dumps(self.names[name]))
         for name in self.rows:
@@ -52,24 +59,25 @@ class Emitted:
 
 
 def _rows(rows: dict[Any, Any]) -> dict[Any, Any]:
-    """A table with serialized values; an instrument's answers are two tables deep."""
-    if any(isinstance(value, dict) and _keyed(value) for value in rows.values()):
-        return {word: _rows(inner) for word, inner in rows.items()}
+    """A table with its values serialized; an instrument's answers are tables of tables."""
     return {
-        word: value if isinstance(value, str | None) else orjson.Fragment(orjson.dumps(value))
+        word: value
+        if isinstance(value, str | None)
+        else _rows(value)
+        if not value or not any(isinstance(v, str | list) for v in value.values())
+        else orjson.Fragment(orjson.dumps(value))
         for word, value in rows.items()
     }
-
-
-def _keyed(value: dict[Any, Any]) -> bool:
-    return any(isinstance(key, tuple) for key in value)
 
 
 def emit(plan: Plan, *, trace: bool) -> Emitted:
     """Write the function for a plan."""
     emitter = Emitter(plan, trace)
     emitter.resource()
-    return Emitted("\n".join(emitter.text) + "\n", emitter.names, emitter.ready, emitter.rows)
+    text = "\n".join(emitter.text) + "\n"
+    if emitter.plain:
+        return Emitted(text, emitter.names, set(), set(), plain=True)
+    return Emitted(text, emitter.names, emitter.ready, emitter.rows)
 
 
 class Emitter(Leaves):
@@ -78,6 +86,7 @@ class Emitter(Leaves):
     def __init__(self, plan: Plan, trace: bool) -> None:
         super().__init__(trace)
         self.plan = plan
+        self.plain = False  # whether a check looks into constants
 
     @contextmanager
     def under(self, head: str | None) -> Any:
@@ -128,7 +137,7 @@ class Emitter(Leaves):
             parts.append(self.house_id(key, -1))
         name = self.temp("id")
         if parts:
-            self.say(f"{name} = part_id({plan.id_prefix!r}, {rid}, {', '.join(parts)})")
+            self.say(f"{name} = {plan.id_prefix!r} + {self.part_name([rid, *parts])}")
         else:
             self.say(f"{name} = {plan.id_prefix!r} + {rid}")
         return name
@@ -143,15 +152,14 @@ class Emitter(Leaves):
                 literal.append(f'"{slot.element.name}": {self.slot_value(slot, where)}')
             else:
                 later.append(slot)
-        ranged = self.is_range(group)
-        if not later and not ranged:
+        rules = open_rules(group)
+        if not later and not rules:
             return "{" + ", ".join(literal) + "}"
         name = self.temp("g")
         self.say(f"{name} = {{{', '.join(literal)}}}")
         for slot in later:
             self.slot(slot, name, where)
-        if ranged:
-            self.order(group, name)
+        self.hold(rules, group, name)
         return name
 
     def maybe(self, group: Group, where: str, put: Put) -> None:
@@ -185,8 +193,7 @@ class Emitter(Leaves):
             for slot in fixed:
                 if slot not in settled:
                     self.slot(slot, name, where)
-            if self.is_range(group):
-                self.order(group, name)
+            self.hold(open_rules(group), group, name)
             self.say(put(name))
 
     def _single(self, group: Group, where: str, put: Put) -> bool:
@@ -209,18 +216,19 @@ class Emitter(Leaves):
         self.node(node, f"{where}.{element.name}{index}", whole)
         return True
 
-    @staticmethod
-    def is_range(group: Group) -> bool:
-        """Whether it is a Period with both ends (per-1: start is not after end)."""
-        return group.type == "Period" and len(group.slots) == 2
-
-    def order(self, group: Group, name: str) -> None:
-        """Refuse a period that ends before it starts."""
-        n = getattr(group.slots[1].nodes[0], "n", -1)
-        self.say(f'if "start" in {name} and "end" in {name} and {name}["start"][:10] >')
-        self.text[-1] += f' {name}["end"][:10]:'
-        source = getattr(group.slots[1].nodes[0], "sources", [None])[0]
-        self.say(f"    {self.fault(n, source, 'the end is before the start')}")
+    def hold(self, rules: list[Invariant], group: Group, name: str) -> None:
+        """Refuse a group that breaks an invariant its lines could not rule out."""
+        for rule in rules:
+            if rule.broken:
+                broken = rule.broken.format(o=name)
+            else:  # it looks into values, which must then be values and not text
+                self.plain = True
+                broken = f"not {self.constant(rule.ok, ready=False)}({name})"
+            guard = "".join(f'"{need}" in {name} and ' for need in sorted(rule.needs))
+            node = group.slots[-1].nodes[-1]
+            source = next(iter(sources(node)), None)
+            self.say(f"if {guard}{broken}:")
+            self.say(f"    {self.fault(max(node.n, 0), source, f'{rule.text} ({rule.key})')}")
 
     # ---- slots --------------------------------------------------------------------------
 
@@ -320,10 +328,8 @@ class Emitter(Leaves):
             return False
         items = self.fetch(each.source, each.n)
         with self.under(f"if {items}:"):
-            self.say(f"if {items}.__class__ is not list or not house_ids_ok({items}):")
-            self.say(f"    raise Fault({each.n})")
-            prefix = leaf.arg[0] + leaf.arg[1]
-            made = f'[{{"reference": {prefix!r} + x}} for x in {items}]'
+            self.say(f"if {items}.__class__ is not list: raise Fault({each.n})")
+            made = f"[{self.reference(leaf.arg[0] + leaf.arg[1], 'x')} for x in {items}]"
             self.say(put(made).replace(".append(", ".extend("))
         return True
 

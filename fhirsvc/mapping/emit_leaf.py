@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from fhirsvc.mapping.plan import Leaf, Source
+from fhirsvc.fhir.instruments import VALUES
+from fhirsvc.fhir.leaves import plain
+from fhirsvc.mapping.plan import Asked, Leaf, Source, sources_of
 
 _TEXT = frozenset({"string", "markdown"})
 _REMEMBERED = {"date": "DATES", "dateTime": "DATETIMES"}
@@ -24,6 +26,7 @@ class Leaves:
         self.rows: set[str] = set()  # names of tables whose values do
         self._temps = 0
         self._scopes = ["$"]  # record path of each scope, as the inside of an f-string
+        self._memories: dict[str, str] = {}  # prefix of a reference to the name of its memory
         self._ids: dict[str, tuple[int, str]] = {}  # ids read and checked once per scope
         self._parts: dict[tuple[int, str], str] = {}  # (depth, field) of a part to its local name
 
@@ -154,8 +157,7 @@ class Leaves:
         if self.trace:
             self.say(f"if not {fhir_type}_ok({name}): {fault}")
         elif fhir_type in _TEXT:  # printable and not blank is nearly always the whole answer
-            # "!" follows the blank: what is greater is neither empty nor starts with one
-            self.say(f'if not ({name} > "!" and {name}.isprintable()) and not string_ok({name}):')
+            self.say(f"if not ({plain(name)}) and not string_ok({name}):")
             self.say(f"    {fault}")
         elif fhir_type in _REMEMBERED:
             known = _REMEMBERED[fhir_type]
@@ -234,14 +236,15 @@ class Leaves:
 
     def _reference(self, leaf: Leaf, names: list[str]) -> str:
         kind, prefix, part = leaf.arg
-        for name, source in zip(names, leaf.sources, strict=True):
-            self.check_id(name, source, leaf.n)
         parts = [repr(part)] if part else []
         parts += names[1:]
+        if not parts and not self.trace:
+            return self.reference(kind + prefix, names[0])
+        for name, source in zip(names, leaf.sources, strict=True):
+            self.check_id(name, source, leaf.n)
         if not parts:
             return f'{{"reference": {kind + prefix!r} + {names[0]}}}'
-        inside = f"part_id({prefix!r}, {names[0]}, {', '.join(parts)})"
-        return f'{{"reference": {kind!r} + {inside}}}'
+        return f'{{"reference": {kind + prefix!r} + {self.part_name([names[0], *parts])}}}'
 
     def _identifier(self, leaf: Leaf, names: list[str]) -> str:
         for name, source in zip(names, leaf.sources, strict=True):
@@ -252,6 +255,18 @@ class Leaves:
         fixed = "".join(f'"{k}": {self.constant(v)}, ' for k, v in leaf.arg.items())
         joined = ' + "/" + '.join(names)
         return f'{{{fixed}"value": {joined}}}'
+
+    def reference(self, prefix: str, name: str) -> str:
+        """A reference from the memory of its kind: the same people recur in most records."""
+        known = self._memories.setdefault(prefix, f"refs{len(self._memories)}")
+        self.names.setdefault(known, {})
+        return f"({known}.get({name}) or refer({known}, {prefix!r}, {name}))"
+
+    @staticmethod
+    def part_name(names: list[str]) -> str:
+        """The expression of a part's name below its record: ``cp-001.dx1``."""
+        joined = ' + "." + '.join(names)
+        return f"(w if len(w := {joined}) <= 48 else shorter(w))"
 
     def _text(self, leaf: Leaf, names: list[str]) -> str:
         self.check(names[0], "string", leaf.sources[0], leaf.n)
@@ -297,8 +312,90 @@ class Leaves:
 
     def _form(self, leaf: Leaf, names: list[str]) -> str:
         made = self.temp("a")
-        self.say(f"{made} = respond({self.constant(leaf.arg, ready=False)}, r)")
+        self.say(f"{made} = []")
+        self._questions(leaf.arg, made, leaf.n)
         return made
+
+    def _questions(self, asked: Sequence[Asked], into: str, n: int) -> None:
+        """Items for the questions that the record answers, group by group."""
+        for one in asked:
+            q = one.question
+            head = f'"linkId": {q.linkId!r}, "text": {q.text!r}'
+            before = self.indent
+            if q.type != "group":
+                self._answer(one, head, into, n)
+            elif one.source is None or not q.each:
+                part = self.part_of([one.source, *sources_of(one.inner)]) if one.source else None
+                if part is None and one.source is not None and not self.trace:
+                    part = self._parts.get((one.source.depth, one.source.path[0]))
+                if part:
+                    self.say(f"if {part} is not EMPTY:")
+                    self.indent += 1
+                items = self.temp("L")
+                self.say(f"{items} = []")
+                self._questions(one.inner, items, n)
+                self.say(f'if {items}: {into}.append({{{head}, "item": {items}}})')
+            else:
+                values = self.fetch(one.source, n)
+                self.say(f"if {values}:")
+                self.indent += 1
+                self.say(f"if {values}.__class__ is not list:")
+                self.say("    " + self.fault(n, one.source, "expected a list"))
+                item = f"i{one.depth}"
+                self.enter(one.source, one.depth)
+                count = f"n{one.depth}, " if self.trace else ""
+                walked = f"enumerate({values})" if self.trace else values
+                self.say(f"for {count}{item} in {walked}:")
+                self.indent += 1
+                self.parts(one.depth, sources_of(one.inner))
+                items = self.temp("L")
+                self.say(f"{items} = []")
+                self._questions(one.inner, items, n)
+                self.say(f'if {items}: {into}.append({{{head}, "item": {items}}})')
+                self.leave()
+                self.forget(one.depth)
+            self.indent = before
+
+    def _answer(self, one: Asked, head: str, into: str, n: int) -> None:
+        source, q = one.source, one.question
+        if source is None:
+            return
+        key, kind = VALUES[q.type]
+        value = self.fetch(source, n, optional=True)
+        if one.values and not q.each:  # a closed set of answers: every item is made beforehand
+            items = {
+                word: {
+                    "linkId": q.linkId,
+                    "text": q.text,
+                    "answer": [{key: word.replace("_", " ")}],
+                }
+                for word in one.values
+            }
+            rows = self.constant(items, ready=False)
+            self.rows.add(rows)
+            self.say(f"if {value} is not None:")
+            if self.trace:
+                fault = self.fault(n, source, "is none of the values it may have")
+                self.say(f"    if {value}.__class__ is not str or {value} not in {rows}: {fault}")
+            self.say(f"    {into}.append({rows}[{value}])")
+            return
+        if not q.each:
+            self.say(f"if {value} is not None:")
+            self.indent += 1
+            self.check(value, kind, source, n)
+            self.say(f'{into}.append({{{head}, "answer": [{{"{key}": {value}}}]}})')
+            self.indent -= 1
+            return
+        self.say(f"if {value}:")
+        self.indent += 1
+        self.say(f"if {value}.__class__ is not list:")
+        self.say("    " + self.fault(n, source, "expected a list"))
+        self.say(f"for x in {value}:")
+        self.indent += 1
+        self.check("x", kind, source, n)
+        self.indent -= 1
+        self.say(f'{into}.append({{{head}, "answer": [{{"{key}": x}} for x in {value}]}})')
+        self.indent -= 1
 
     def _narrative(self, leaf: Leaf, names: list[str]) -> str:
         """The rows that the record fills, as an XHTML table of contents for a person."""
@@ -308,36 +405,42 @@ class Leaves:
             if part:
                 self.say(f"if {part} is not EMPTY:")
                 self.indent += 1
-            for label, source, inner in group:
-                self._narrative_row(leaf, rows, label, source, inner)
+            for row in group:
+                self._narrative_row(leaf, rows, *row)
             self.indent -= 1 if part else 0
         open_, close = '<div xmlns="http://www.w3.org/1999/xhtml">', "</div>"
         div = f'{open_!r} + ({rows} or "<p>-</p>") + {close!r}'
         return f'{{"status": "generated", "div": {div}}}'
 
-    def _shown(self, value: str, source: Source) -> str:
+    def _shown(self, value: str, kind: str) -> str:
         """A value as XHTML text; nearly every text needs no escape, which is seen quickly."""
-        if source.kind in ("string", "text") and not self.trace:
-            plain = f'{value}.isprintable() and "&" not in {value} and "<" not in {value}'
-            return f"({value} if {plain} else escape({value}))"
+        if kind in ("string", "text") and not self.trace:
+            easy = f'{plain(value)} and "&" not in {value} and "<" not in {value}'
+            return f"({value} if {easy} else escape({value}))"
         return f"escape({value})"
 
     def _narrative_row(
-        self, leaf: Leaf, rows: str, label: str, source: Source, inner: tuple[str, ...] | None
+        self,
+        leaf: Leaf,
+        rows: str,
+        label: str,
+        source: Source,
+        inner: tuple[str, ...] | None,
+        kind: str,
     ) -> None:
         value = self.fetch(source, leaf.n, optional=True)
         head = f"<p><b>{label}:</b> "
         if inner is None:
             self.say(f"if {value} is not None:")
-            shown = self._shown(value, source)
+            shown = self._shown(value, kind)
         elif inner:
             self.say(f"if {value}:")
             item = "x" + "".join(f".get({step!r}, EMPTY)" for step in inner[:-1])
             item = f"(y := {item}.get({inner[-1]!r}))"
-            shown = f'"; ".join([escape(y) for x in {value} if {item} is not None])'
+            shown = f'"; ".join([{self._shown("y", kind)} for x in {value} if {item} is not None])'
         else:
             self.say(f"if {value}:")
-            shown = f'"; ".join([{self._shown("x", source)} for x in {value}])'
+            shown = f'"; ".join([{self._shown("x", kind)} for x in {value}])'
         self.indent += 1
         if self.trace:
             self.say(f"with located({leaf.n}, {self.record_path(source)}):")

@@ -71,6 +71,7 @@ class Mappings:
     def __init__(self, library: Library) -> None:
         self.library = library
         self._compiled: dict[tuple[str, int], list[_Compiled]] = {}
+        self._written: dict[tuple[str, int], list[Any]] = {}
 
     @classmethod
     def load(cls, texts: Mapping[str, str]) -> Mappings:
@@ -116,12 +117,19 @@ class Mappings:
         """
         out: list[Resource] = []
         try:
-            for compiled in self._for(record, us_core):
-                compiled.written(record, out, None)
+            for make in self._written.get((record["type"], us_core)) or self._prepare(
+                record, us_core
+            ):
+                make(record, out, None)
         except _MISFITS:
             self.explain(record, us_core)
             raise
         return b"".join([orjson.dumps(resource, option=_LINE) for resource in out])
+
+    def _prepare(self, record: Mapping[str, Any], us_core: int) -> list[Any]:
+        found = [compiled.written for compiled in self._for(record, us_core)]
+        self._written[record["type"], us_core] = found
+        return found
 
     def explain(self, record: Mapping[str, Any], us_core: int = 8) -> list[Traced]:
         """As ``forward``, with the origin of every element."""

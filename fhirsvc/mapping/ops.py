@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fhirsvc.fhir.definitions import Definition, Element
+from fhirsvc.fhir.instruments import Question
 from fhirsvc.mapping.constants import Report
 from fhirsvc.mapping.grammar import Line, did_you_mean
-from fhirsvc.mapping.plan import Const, Group, Leaf, Node, Source, Test
+from fhirsvc.mapping.plan import Asked, Const, Group, Leaf, Node, Source, Test
 from fhirsvc.mapping.source import Mark
 from fhirsvc.mapping.tables import Table
 
@@ -46,6 +47,9 @@ COPIES: dict[str, frozenset[str]] = {
     "time": frozenset({"time"}),
     "unsignedInt": frozenset({"integer"}),
     "uri": frozenset({"code"}),
+}
+_ANSWERED = {"text": "string"} | {
+    t: t for t in ("string", "integer", "decimal", "boolean", "date", "dateTime")
 }
 _WORDS = frozenset({"string", "text", "code"})
 _MAKES = {
@@ -229,17 +233,41 @@ def form(r: Resolver, element: Element, line: Line) -> Leaf | None:
         hint = did_you_mean(line.form or "", r.setting.forms)
         r.report("unknown-form", f"no form '{line.form}'{hint}", line.mark)
         return None
-    for name, mark in found.sources():
-        if name not in r.fields:
-            hint = did_you_mean(name, r.fields)
-            r.report("unknown-field", f"{r.file.record} has no field '{name}'{hint}", mark)
-        r.used.add(name)
-    return Leaf(line, r.number(line), element, (), "form", found, None, r.test(line.when))
+    asked = [a for q in found.questions if (a := _ask(r, q)) is not None]
+    return Leaf(line, r.number(line), element, (), "form", asked, None, r.test(line.when))
+
+
+def _ask(r: Resolver, question: Question) -> Asked | None:
+    """A question with the field that answers it."""
+    own = question.each or question.source
+    source = r.source(own, question.mark, lists=True) if own else None
+    if own and source is None:
+        return None
+    if source is not None and question.type != "group":
+        kinds = COPIES[_ANSWERED[question.type]] | {"enum"}
+        if source.kind not in kinds:
+            message = f"the answer is a {question.type}; '{source.name}' is a {source.kind}"
+            r.report("type", message, question.mark)
+        if r.field(source.name).many != bool(question.each):
+            r.report("each-source", f"'{source.name}' and 'each' disagree", question.mark)
+    scope = source.name if source is not None else None
+    inside = question.each and question.questions
+    if inside and scope:
+        r.scopes.append(f"{scope}[]")
+    part = scope if question.source and question.questions else None
+    r.inside.append(part or "")
+    inner = [a for q in question.questions if (a := _ask(r, q)) is not None]
+    r.inside.pop()
+    depth = len(r.scopes) - 1
+    if inside and scope:
+        r.scopes.pop()
+    values = r.field(source.name).values if source is not None else ()
+    return Asked(question, source, depth, values, tuple(inner))
 
 
 def narrative(r: Resolver, element: Element, line: Line) -> Leaf | None:
     """The readable text: ``label: field`` or ``label: list[].field`` rows under a heading."""
-    rows: list[tuple[str, Source, tuple[str, ...] | None]] = []
+    rows: list[tuple[str, Source, tuple[str, ...] | None, str]] = []
     node = line.value
     if element.type != "Narrative" or node is None or not isinstance(node.value, dict):
         r.report("type", "'narrative' fills 'text' with rows {label: field}", line.mark)
@@ -252,9 +280,11 @@ def narrative(r: Resolver, element: Element, line: Line) -> Leaf | None:
         inner = tuple(rest.removeprefix(".").split(".")) if rest else ()
         if is_list and inner and f"{source.name}[].{'.'.join(inner)}" not in r.fields:
             r.report("unknown-field", f"'{source.name}' has no '{rest[1:]}'", child.mark)
+            continue
         if inner:
             r.used.add(f"{source.name}[].{'.'.join(inner)}")
-        rows.append((label, source, inner if is_list else None))
+        kind = r.fields[f"{source.name}[].{'.'.join(inner)}"].kind if inner else source.kind
+        rows.append((label, source, inner if is_list else None, kind))
     return Leaf(line, r.number(line), element, (), "narrative", rows)
 
 

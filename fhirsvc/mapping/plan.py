@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fhirsvc.fhir.definitions import Element
+from fhirsvc.fhir.instruments import Question
 from fhirsvc.mapping.grammar import Condition, Line, MappingFile
 
 
@@ -28,6 +29,17 @@ class Test:
 
     condition: Condition
     source: Source
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question of a form and the field that answers it."""
+
+    question: Question
+    source: Source | None  # None for a group that only gathers
+    depth: int  # of the scope its inner questions stand in
+    values: tuple[str, ...]  # of an enum
+    inner: tuple[Asked, ...]
 
 
 @dataclass(frozen=True)
@@ -133,7 +145,9 @@ def sources(node: Node) -> Iterator[Source]:
         if node.text is not None:
             yield node.text
         if node.op == "narrative":
-            yield from (source for _, source, _ in node.arg)
+            yield from (row[1] for row in node.arg)
+        if node.op == "form":
+            yield from sources_of(node.arg)
     elif isinstance(node, Each):
         yield node.source
         yield from sources(node.node)
@@ -141,6 +155,14 @@ def sources(node: Node) -> Iterator[Source]:
         for slot in node.slots:
             for child in slot.nodes:
                 yield from sources(child)
+
+
+def sources_of(questions: Sequence[Asked]) -> Iterator[Source]:
+    """Every field that questions read."""
+    for asked in questions:
+        if asked.source is not None:
+            yield asked.source
+        yield from sources_of(asked.inner)
 
 
 @dataclass(frozen=True)

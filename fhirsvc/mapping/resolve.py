@@ -67,6 +67,7 @@ class Resolver:
         self.lines: list[Line] = []
         self.scopes: list[str] = [""]
         self.used: set[str] = set()  # record paths that some line reads
+        self.inside: list[str] = []  # parts of the record that enclosing form groups stand for
         self.present: list[str] = []  # record paths that an enclosing condition holds present
 
     def report(self, rule: str, message: str, mark: Mark) -> None:
@@ -257,6 +258,9 @@ class Resolver:
         depth = 0 if path.startswith("/") else len(self.scopes) - 1
         scope = self.scopes[depth]
         rest = path.removeprefix("/")
+        part = next((p for p in reversed(self.inside) if p), "")
+        if part.startswith(scope) and len(part) > len(scope):  # below a group of a form
+            rest = f"{part[len(scope) :].removeprefix('.')}.{rest}"
         name = scope.removesuffix("[]") if rest == "." else f"{scope}.{rest}" if scope else rest
         found = self.fields.get(name)
         if found is None:

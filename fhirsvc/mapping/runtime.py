@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
+
 from fhirsvc.fhir import leaves
-from fhirsvc.fhir.instruments import respond
 
 EMPTY: dict[str, Any] = {}
 _HOUSE_ID = re.compile(r"[A-Za-z0-9.-]{1,36}")
@@ -40,20 +41,29 @@ def house_id_ok(value: object) -> bool:
     return True
 
 
-def house_ids_ok(values: list[object]) -> bool:
-    """Whether each of a list is the id of a record."""
-    return _KNOWN_IDS.issuperset(values) or all(map(house_id_ok, values))
+def refer(known: dict[str, Any], prefix: str, value: str) -> dict[str, str]:
+    """A reference to a record's resource, kept for the next time.
 
-
-def part_id(prefix: str, record_id: str, *parts: str) -> str:
-    """The local id of a part of a record: ``care-plan.cp-001.dx1``.
-
-    FHIR ids end at 64 characters; a longer one keeps its prefix and a digest of the rest.
+    :raises ValueError: ``value`` is no id.
     """
-    name = ".".join((record_id, *parts))
-    if len(prefix) + len(name) <= 64:
-        return prefix + name
-    return prefix + hashlib.sha256(name.encode()).hexdigest()[: 64 - len(prefix)][:40]
+    if not house_id_ok(value):
+        raise ValueError("id")
+    if len(known) >= 50_000:
+        known.clear()
+    made = known[value] = {"reference": prefix + value}
+    return made
+
+
+def refer_written(known: dict[str, Any], prefix: str, value: str) -> orjson.Fragment:
+    """As ``refer``, serialized."""
+    made = orjson.Fragment(orjson.dumps(refer(known, prefix, value)))
+    known[value] = made
+    return made
+
+
+def shorter(name: str) -> str:
+    """A part's name too long for a FHIR id (64 with the record type before it), as a digest."""
+    return hashlib.sha256(name.encode()).hexdigest()[:40]
 
 
 def escape(value: object) -> str:
@@ -64,7 +74,7 @@ def escape(value: object) -> str:
     if value is True or value is False:
         return "yes" if value else "no"
     text = value if isinstance(value, str) else str(value)
-    if not text.isprintable() and not leaves.text_ok(text):
+    if not leaves.text_ok(text):
         raise ValueError("text")
     if "&" in text or "<" in text:
         text = text.replace("&", "&amp;").replace("<", "&lt;")
@@ -72,7 +82,7 @@ def escape(value: object) -> str:
 
 
 def answers(
-    by: dict[str, dict[tuple[str, int], Any]], instrument: str, items: list[Any]
+    by: dict[str, dict[str, dict[int, Any]]], instrument: str, items: list[Any]
 ) -> list[Any]:
     """The QuestionnaireResponse items of an instrument's answers.
 
@@ -85,12 +95,12 @@ def answers(
             continue
         if value.__class__ is not int:  # True would pass for 1
             raise TypeError
-        found.append(known[item["n"], value])
+        found.append(known[item["n"]][value])
     return found
 
 
 def answers_located(
-    by: dict[str, dict[tuple[str, int], Any]], instrument: object, items: object, n: int, path: str
+    by: dict[str, dict[str, dict[int, Any]]], instrument: object, items: object, n: int, path: str
 ) -> list[Any]:
     """As ``answers``; the first that is wrong is named by its path."""
     if not isinstance(instrument, str) or instrument not in by:
@@ -105,9 +115,9 @@ def answers_located(
         key = (item.get("n"), item.get("value")) if isinstance(item, dict) else None
         if key is None or not isinstance(key[0], str) or type(key[1]) is not int:
             raise Fault(n, at, "expected an answer {n, value}")
-        if key not in by[instrument]:
+        if key[1] not in by[instrument].get(key[0], EMPTY):
             raise Fault(n, at, f"{instrument} has no such item or no such answer")
-        found.append(by[instrument][key])
+        found.append(by[instrument][key[0]][key[1]])
     return found
 
 
@@ -133,18 +143,18 @@ def located(n: int, path: str) -> Iterator[None]:
 
 NAMESPACE: dict[str, Any] = {
     "Fault": Fault,
+    "dumps": orjson.dumps,
     "EMPTY": EMPTY,
     "DATES": leaves.DATES,
     "DATETIMES": leaves.DATETIMES,
     "HOUSE_IDS": _KNOWN_IDS,
     "house_id_ok": house_id_ok,
-    "house_ids_ok": house_ids_ok,
-    "part_id": part_id,
+    "refer": refer,
+    "shorter": shorter,
     "escape": escape,
     "answers": answers,
     "answers_located": answers_located,
     "dig": dig,
     "located": located,
-    "respond": respond,
     **{f"{name}_ok": check for name, check in leaves.CHECKS.items()},
 }
