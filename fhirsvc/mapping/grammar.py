@@ -52,7 +52,7 @@ _LINE_KEYS: dict[str, tuple[str, ...]] = {
     "value": ("value", "text", *_COMMON),
     "from": (*_LEAF, *_COMMON),
     "each": ("each", "key", "elements", *_LEAF, *_COMMON),
-    "elements": ("elements", *_COMMON),
+    "elements": ("elements", "mandatory", *_COMMON),
     "narrative": ("narrative", *_COMMON),
     "form": ("form", *_COMMON),
 }
@@ -91,6 +91,7 @@ class Line:
     owner: str | None = None
     sensitivity: str | None = None
     one_way: str | None = None
+    mandatory: bool = False  # a group that constants alone may make
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,7 @@ class _Reader:
             owner=self.word(node, "owner"),
             sensitivity=self.word(node, "sensitivity"),
             one_way=self.word(node, "one_way"),
+            mandatory="mandatory" in node.value and node.value["mandatory"].value is True,
         )
 
     def sources(self, node: Node) -> tuple[str, ...]:

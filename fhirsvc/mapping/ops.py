@@ -92,7 +92,10 @@ def _labels(r: Resolver, element: Element, line: Line, source: Source, where: st
         message = "'labels' writes the displays of 'codes' as a string; it is 'one_way'"
         r.report("type", f"{message}: {where}", line.mark)
         return None
-    words = {w: row.text or row.coding()["display"] for w, row in table.rows.items() if row.some}
+    words = {
+        word: row.text or row.coding()["display"] if row.some else word.replace("_", " ")
+        for word, row in table.rows.items()
+    }
     return "labels", words
 
 

@@ -110,6 +110,8 @@ class Group:
         """Whether every valid record makes it."""
         if self.test is not None:
             return False
+        if self.line is not None and self.line.mandatory:
+            return True
         if self.constant:
             return all(n.always for s in self.slots for n in s.nodes)
         return any(
