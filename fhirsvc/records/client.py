@@ -56,6 +56,12 @@ class Contact(Part):
     note = Text("What to know about the contact")
 
 
+class FormerName(Name):
+    """A name the person had; told apart by how it is written, since FHIR names have no id."""
+
+    text = String("The whole name as it was written", required=True)
+
+
 class Client(Record):
     """The person treated: https://hl7.org/fhir/us/core/StructureDefinition-us-core-patient.html."""
 
@@ -66,7 +72,7 @@ class Client(Record):
     mrn = Code("Medical record number the EHR knows the person by")
     name = Object(Name, "Legal name", required=True)
     name_to_use = String("The name to call the person by")
-    former_names = Many(Object(Name, "A name"), "Names the person had")
+    former_names = Many(Object(FormerName, "A name"), "Names the person had", key="text")
     pronouns = String("Pronouns, e.g. she/her")
     birth_date = Date("Date of birth")
     sex = Enum(("male", "female", "other", "unknown"), "Administrative sex", required=True)
