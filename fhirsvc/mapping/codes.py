@@ -18,7 +18,7 @@ SNOMED = "http://snomed.info/sct"
 SOURCES = "codes/sources.csv"
 SYSTEMS = "codes/systems.yaml"
 LEVELS = ("A", "B")
-_LOINC = re.compile(r"(?:LA|LP|LL|LG)?([0-9]{1,8})-([0-9])")
+_LOINC = re.compile(r"((?:LA|LP|LL|LG)?[0-9]{1,8})-([0-9])")
 _SNOMED = re.compile(r"[1-9][0-9]{5,17}")
 
 # Verhoeff's tables: multiplication in the dihedral group of order ten, and the permutation.
@@ -42,17 +42,18 @@ class Used:
 
 
 def loinc_ok(code: str) -> bool:
-    """Whether a LOINC code or part (``44249-1``, ``LA6568-5``) ends in its mod 10 check digit.
+    """Whether a LOINC code or answer (``44249-1``, ``LA6568-5``) ends in its mod 10 check digit.
 
+    The letters of an answer's prefix count by their place after ``0`` in ASCII.
     https://loinc.org/kb/users-guide/calculating-mod-10-check-digits/
     """
     match = _LOINC.fullmatch(code)
     if match is None:
         return False
     total = 0
-    for at, digit in enumerate(reversed(match[1])):
-        doubled = int(digit) * (2 if at % 2 == 0 else 1)
-        total += doubled - 9 if doubled > 9 else doubled
+    for at, sign in enumerate(reversed(match[1])):
+        worth = ord(sign) - ord("0")
+        total += worth if at % 2 else 2 * worth - 9 * (worth // 5)
     return (10 - total % 10) % 10 == int(match[2])
 
 
@@ -164,8 +165,12 @@ def _problem(
 def _unused(text: str, seen: set[tuple[str, str]]) -> list[Finding]:
     rows = list(read_sources(text)) if text else []
     return [
-        Finding("unused-source", f"'{code}' of {system} is used by no mapping",
-                f"{SOURCES}:{at}:1", "warning")
+        Finding(
+            "unused-source",
+            f"'{code}' of {system} is used by no mapping",
+            f"{SOURCES}:{at}:1",
+            "warning",
+        )
         for at, (system, code) in enumerate(rows, start=2)
         if (system, code) not in seen
     ]
