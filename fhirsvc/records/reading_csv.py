@@ -105,17 +105,14 @@ def _column(header: str, known: dict[str, Field]) -> _Column:
             raise _HeaderError(f"{field.path} has no fields inside")
         field = known.get(prefix + name)
         if field is None:
-            here = [p[len(prefix) :] for p in known if p.startswith(prefix)]
-            raise _HeaderError(f"unknown field{did_you_mean(name, [p for p in here if _flat(p)])}")
+            depth = prefix.count(".")
+            here = [p for p in known if p.startswith(prefix) and p.count(".") == depth]
+            raise _HeaderError(f"unknown field{did_you_mean(prefix + name, here)}")
         _check_index(field, index)
         prefix = f"{field.path}[]." if field.many else f"{field.path}."
     if field is None or field.kind == "object":
         raise _HeaderError("holds fields; write one column for each of them")
     return _Column(tuple(steps), field.kind)
-
-
-def _flat(path: str) -> bool:
-    return "." not in path
 
 
 def _check_index(field: Field, index: int | None) -> None:

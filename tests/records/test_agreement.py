@@ -127,6 +127,20 @@ def test_a_record_that_passes_is_unchanged_by_load(record):
         assert schema_for(record["type"]).load(record) == record
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_no_finding_repeats_a_value(data):
+    """Wherever a value stands, no finding about the record says it."""
+    record = copy.deepcopy(data.draw(st.sampled_from(DEMO)))
+    path = data.draw(st.sampled_from([p for p in places(record) if p]))
+    parent = record
+    for step in path[:-1]:
+        parent = parent[step]
+    parent[path[-1]] = data.draw(st.sampled_from(["Rumpelstiltskin\x07", ["Rumpelstiltskin"]]))
+
+    assert "Rumpelstiltskin" not in str(check(record))
+
+
 def _drop(record, path):
     """Return ``record`` without the field at ``path`` in every part that has it, or None."""
     changed = copy.deepcopy(record)
