@@ -6,6 +6,8 @@ import json
 import operator
 from pathlib import Path
 
+from fhirsvc.records.reading import read
+
 DEMO = Path(__file__).parents[2] / "fixtures" / "demo"
 CLIENTS = [f"client-{n:02}" for n in range(1, 13)]
 OPS = {
@@ -45,3 +47,11 @@ def of(records, type, client):
 def totals(scores, client, instrument):
     """Return one client's totals on one instrument, in order of time."""
     return [r["total"] for r in scores[client][instrument] if "total" in r]
+
+
+def rows(source, format, **more):
+    """Return rows as (line, record, 'where: message') for short comparisons."""
+    return [
+        (row.line, row.record, "; ".join(f"{f.where}: {f.message}" for f in row.findings))
+        for row in read(source, format, **more)
+    ]
