@@ -1,7 +1,7 @@
 """Kills workers with SIGKILL while they deliver, and looks at the EHR for what was lost or doubled.
 
 Call :func:`drive` with any database and any FHIR server; the default suite and the interop tests
-do. As a program it is the worker that gets killed: ``python kill.py DATABASE_URL OPTIONS``.
+do. As a program it is the worker that gets killed: ``python kill.py DATABASE_URL``.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from fhirsvc.store.tables import attempt, delivery
 from fhirsvc.wiring import Wiring
 from fhirsvc.worker import run_worker, stop_on_signals
 
+WORKER = [sys.executable, __file__]
 Edit = Callable[[Mapping[str, Any], int], dict[str, Any]]
 
 
@@ -135,7 +136,7 @@ class _Worker:
 
 
 def _start(database_url: str, house: str, log: Any) -> _Worker:
-    command = [sys.executable, __file__, database_url, "--house", house]
+    command = [*WORKER, database_url, "--house", house]
     started_at = time.time()
     return _Worker(subprocess.Popen(command, stdout=log, stderr=log), started_at)
 

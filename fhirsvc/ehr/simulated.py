@@ -36,9 +36,10 @@ FAULTS = {
 
 @dataclass(frozen=True)
 class Faults:
-    """Which request goes wrong and how, decided by a seed."""
+    """Which request goes wrong and how, decided by a seed; ``kinds`` are those that happen."""
 
     seed: int
+    kinds: frozenset[str] = frozenset(FAULTS)
 
     def of(self, method: str, target: str, turn: int) -> str:
         """A name out of :data:`FAULTS`, or '' for none."""
@@ -46,7 +47,7 @@ class Faults:
         drawn = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") % 1000
         for name, share in FAULTS.items():
             if drawn < share:
-                return name
+                return name if name in self.kinds else ""
             drawn -= share
         return ""
 
