@@ -1,0 +1,130 @@
+"""Mapping many records in bounded memory: in this process, or chunk by chunk in several."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from multiprocessing import get_context
+from typing import Any
+
+import orjson
+
+from fhirsvc.cli.inputs import Given
+from fhirsvc.errors import FhirsvcError, Finding
+from fhirsvc.mapping.forward import Mappings
+from fhirsvc.records import check
+
+CHUNK = 100  # records
+_LINE = orjson.OPT_APPEND_NEWLINE
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is done to every record: the mappings' texts, the US Core version, traced or not."""
+
+    texts: Mapping[str, str]
+    us_core: int
+    trace: bool
+
+
+@dataclass(frozen=True)
+class Located:
+    """A finding about the record at ``line`` of ``file``; ``located`` says so in its place."""
+
+    file: str
+    line: int
+    finding: Finding
+    located: Finding
+
+
+@dataclass
+class Chunk:
+    """What became of some records: NDJSON lines, what was wrong, types that have no mapping."""
+
+    records: int
+    lines: bytes = b""
+    findings: list[Located] = field(default_factory=list)
+    unmapped: Counter[str] = field(default_factory=Counter)
+
+
+def mapped(rows: Iterator[Given], job: Job, jobs: int) -> Iterator[Chunk]:
+    """Map records in order; at most two chunks a process are in memory.
+
+    :raises MappingsError: the mappings have mistakes.
+    """
+    runner = _Runner(job)
+    chunks = iter(lambda: list(islice(rows, CHUNK)), [])
+    if jobs == 1:
+        yield from map(runner, chunks)
+        return
+    # A fork would copy the threads' locks of whoever called.
+    context = get_context("forkserver")
+    with ProcessPoolExecutor(jobs, context, initializer=_open, initargs=(job,)) as pool:
+        waiting: deque[Future[Chunk]] = deque()
+        for chunk in chunks:
+            waiting.append(pool.submit(_run, chunk))
+            if len(waiting) >= 2 * jobs:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+class _Runner:
+    """Maps chunks with compiled mappings."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._mappings = Mappings.load(job.texts)
+        self._mapped = frozenset(self._mappings.records())
+
+    def __call__(self, chunk: Sequence[Given]) -> Chunk:
+        done = Chunk(len(chunk))
+        made: list[bytes] = []
+        for one in chunk:
+            findings = one.row.findings or check(one.row.record)
+            if not findings and one.row.record is not None:
+                findings = self._map(one.row.record, made, done.unmapped)
+            done.findings += [
+                Located(one.file, one.row.line, finding, one.locate(finding))
+                for finding in findings
+            ]
+        done.lines = b"".join(made)
+        return done
+
+    def _map(
+        self, record: dict[str, Any], made: list[bytes], unmapped: Counter[str]
+    ) -> list[Finding]:
+        if record["type"] not in self._mapped:
+            unmapped[record["type"]] += 1
+            return []
+        try:
+            made.append(self._lines(record))
+        except FhirsvcError as error:
+            return [Finding(str(error.category), error.message, error.where)]
+        return []
+
+    def _lines(self, record: dict[str, Any]) -> bytes:
+        us_core = self._job.us_core
+        if not self._job.trace:
+            return self._mappings.ndjson(record, us_core)
+        return b"".join(
+            orjson.dumps(
+                {"resource": one.resource, "trace": [asdict(step) for step in one.trace]},
+                option=_LINE,
+            )
+            for one in self._mappings.explain(record, us_core)
+        )
+
+
+_RUNNERS: list[_Runner] = []  # of this process, when it is one of several
+
+
+def _open(job: Job) -> None:
+    _RUNNERS.append(_Runner(job))
+
+
+def _run(chunk: list[Given]) -> Chunk:
+    return _RUNNERS[-1](chunk)
