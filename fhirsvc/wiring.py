@@ -9,15 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import structlog
 
 from fhirsvc import settings as settings_
+from fhirsvc import shipped
 from fhirsvc.ehr.auth import auth_for
 from fhirsvc.ehr.bucket import TokenBucket
 from fhirsvc.ehr.client import Client, Limits
-from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.fhir.validate import validate
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.records import check
@@ -161,27 +160,8 @@ def product(settings: Settings) -> Wiring:
     :raises FhirsvcError: INVALID with the place of the first mistake in the mappings, NOT_FOUND
         when there is no such folder.
     """
-    mappings = Mappings.load(read_folder(mappings_folder(settings)))
+    mappings = Mappings.load(shipped.mappings(settings.mappings))
     return build(settings, check=check, mapper=mappings, validate=validate)
-
-
-def mappings_folder(settings: Settings) -> Path:
-    """Where the mappings are: as set, else those shipped in the package, else the checkout's."""
-    package = Path(__file__).parent
-    shipped = [package / "shipped" / "mappings", package.parent / "mappings"]
-    for folder in [Path(settings.mappings)] if settings.mappings else shipped:
-        if folder.is_dir():
-            return folder
-    raise FhirsvcError(Category.NOT_FOUND, "no such folder of mappings", settings.mappings)
-
-
-def read_folder(folder: Path) -> dict[str, str]:
-    """The texts of a mappings folder by relative path, ``care_plan/CarePlan.yaml``."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
-        for pattern in ("*.yaml", "*.csv")
-        for path in sorted(folder.rglob(pattern))
-    }
 
 
 def configure_logs(level: str) -> None:

@@ -27,6 +27,7 @@ from fhirsvc import settings as settings_
 from fhirsvc import wiring
 from fhirsvc.ehr.content import fingerprint, holds
 from fhirsvc.ehr.search import token
+from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.services.references import identifier_of
 from fhirsvc.store.connections import NewConnection
 from fhirsvc.store.tables import attempt, delivery
@@ -43,7 +44,8 @@ class Outcome:
 
     ``lost``: not at the EHR. ``doubled``: there more than once. ``stale``: there with other
     content than the newest version. ``repeated``: the EHR has more versions of it than there were
-    contents. ``unfinished``: deliveries that are neither delivered nor superseded.
+    contents. ``unfinished``: deliveries neither delivered nor superseded,
+    but for record types without a mapping.
     ``restarts_s``: seconds from each start of a worker to its first write.
     """
 
@@ -185,8 +187,18 @@ def _accept(wired: Wiring, records: list[dict[str, Any]], contents: dict[str, se
     accepted = wired.publisher.accept(records)
     assert not accepted.count("refused"), "the driver's records are good ones"
     for record in records:
-        for resource in wired.mapper.forward(record, 8):
+        for resource in _mapped(wired, record):
             contents.setdefault(_name(resource), set()).add(fingerprint(resource))
+
+
+def _mapped(wired: Wiring, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The resources of a record; none where its type has no mapping."""
+    try:
+        return wired.mapper.forward(record, 8)
+    except FhirsvcError as error:
+        if error.category == Category.UNSUPPORTED:
+            return []
+        raise
 
 
 def _name(resource: Mapping[str, Any]) -> str:
@@ -203,12 +215,13 @@ def _compare(
     session = requests.Session()
     session.trust_env = False
     for record in records:
-        for resource in wired.mapper.forward(record, 8):
+        for resource in _mapped(wired, record):
             _compare_one(session, ehr_url, resource, contents, outcome)
     with wired.database.read() as tx:
         left = tx.execute(
             sa.select(delivery.c.record_type, delivery.c.record_id, delivery.c.reason).where(
-                delivery.c.state.not_in(("delivered", "superseded"))
+                delivery.c.state.not_in(("delivered", "superseded")),
+                delivery.c.category != "unsupported",
             )
         )
         outcome.unfinished = [f"{row[0]}/{row[1]}: {row[2]}" for row in left]

@@ -63,7 +63,8 @@ class Deliverer:
         try:
             resources = self._resources(version.body, connection)
         except FhirsvcError as error:
-            return Change("dead", str(error.category), _sentence(str(error)), failed=True)
+            state = "held" if error.meaning.recovery == "hold" else "dead"
+            return Change(state, str(error.category), _sentence(str(error)), failed=True)
         turn = _Turn(self, taken, connection, resources)
         return turn.run()
 
