@@ -119,9 +119,14 @@ class Emitter(Leaves):
         plan = self.plan
         if self.trace:
             self.say("t = []")
+        else:
+            self.say("texts = []")
+            self.say("text = texts.append")
         ident = self.local_id()
         first = [f'"resourceType": "{plan.file.resource}"', f'"id": {ident}']
         made = self.group(plan.root, plan.file.resource, first)
+        if not self.trace:
+            self.say("if texts and not texts_ok(texts): raise Fault(-1)")
         self.say(f"out.append({made})")
         if self.trace:
             self.say(f"traces.append(({ident}, t))")

@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from fhirsvc.fhir.instruments import VALUES
-from fhirsvc.fhir.leaves import plain
 from fhirsvc.mapping.plan import Asked, Leaf, Source, sources_of
+from fhirsvc.mapping.runtime import NARRATIVE_MARK
 
 _TEXT = frozenset({"string", "markdown"})
 _REMEMBERED = {"date": "DATES", "dateTime": "DATETIMES"}
@@ -26,6 +26,7 @@ class Leaves:
         self.rows: set[str] = set()  # names of tables whose values do
         self._temps = 0
         self._scopes = ["$"]  # record path of each scope, as the inside of an f-string
+        self._path = ""  # of the element being made
         self._memories: dict[str, str] = {}  # prefix of a reference to the name of its memory
         self._ids: dict[str, tuple[int, str]] = {}  # ids read and checked once per scope
         self._parts: dict[tuple[int, str], str] = {}  # (depth, field) of a part to its local name
@@ -156,9 +157,8 @@ class Leaves:
         fault = self.fault(n, source, f"is no {fhir_type}")
         if self.trace:
             self.say(f"if not {fhir_type}_ok({name}): {fault}")
-        elif fhir_type in _TEXT:  # printable and not blank is nearly always the whole answer
-            self.say(f"if not ({plain(name)}) and not string_ok({name}):")
-            self.say(f"    {fault}")
+        elif fhir_type in _TEXT:  # looked at together, once the resource is made
+            self.say(f"text({name})")
         elif fhir_type in _REMEMBERED:
             known = _REMEMBERED[fhir_type]
             self.say(f"if {name} not in {known} and not {fhir_type}_ok({name}): {fault}")
@@ -192,7 +192,8 @@ class Leaves:
             self.explain(path, leaf.sources[0], leaf.n)
             self.say(put(made))
         else:
-            self.say(put(self._shape(leaf, names, path)))
+            value = self._shape(leaf, names, path)
+            self.say(f"if {value}: {put(value)}" if leaf.op == "answers" else put(value))
         self.indent -= deeper
 
     def leaf_value(self, leaf: Leaf, path: str) -> str:
@@ -201,6 +202,7 @@ class Leaves:
 
     def _shape(self, leaf: Leaf, names: list[str], path: str) -> str:
         """Check the fetched values and return the expression of the element."""
+        self._path = path
         made: str = getattr(self, f"_{leaf.op}")(leaf, names)
         source = leaf.sources[0] if leaf.sources else None
         self.explain(path, source, leaf.n)
@@ -313,17 +315,18 @@ class Leaves:
     def _form(self, leaf: Leaf, names: list[str]) -> str:
         made = self.temp("a")
         self.say(f"{made} = []")
-        self._questions(leaf.arg, made, leaf.n)
+        self._questions(leaf.arg, made, leaf.n, self._path)
         return made
 
-    def _questions(self, asked: Sequence[Asked], into: str, n: int) -> None:
+    def _questions(self, asked: Sequence[Asked], into: str, n: int, path: str) -> None:
         """Items for the questions that the record answers, group by group."""
         for one in asked:
             q = one.question
             head = f'"linkId": {q.linkId!r}, "text": {q.text!r}'
             before = self.indent
+            at = f"{path}[{{len({into})}}]"
             if q.type != "group":
-                self._answer(one, head, into, n)
+                self._answer(one, head, into, n, at)
             elif one.source is None or not q.each:
                 part = self.part_of([one.source, *sources_of(one.inner)]) if one.source else None
                 if part is None and one.source is not None and not self.trace:
@@ -333,7 +336,7 @@ class Leaves:
                     self.indent += 1
                 items = self.temp("L")
                 self.say(f"{items} = []")
-                self._questions(one.inner, items, n)
+                self._questions(one.inner, items, n, f"{at}.item")
                 self.say(f'if {items}: {into}.append({{{head}, "item": {items}}})')
             else:
                 values = self.fetch(one.source, n)
@@ -350,13 +353,13 @@ class Leaves:
                 self.parts(one.depth, sources_of(one.inner))
                 items = self.temp("L")
                 self.say(f"{items} = []")
-                self._questions(one.inner, items, n)
+                self._questions(one.inner, items, n, f"{at}.item")
                 self.say(f'if {items}: {into}.append({{{head}, "item": {items}}})')
                 self.leave()
                 self.forget(one.depth)
             self.indent = before
 
-    def _answer(self, one: Asked, head: str, into: str, n: int) -> None:
+    def _answer(self, one: Asked, head: str, into: str, n: int, at: str) -> None:
         source, q = one.source, one.question
         if source is None:
             return
@@ -377,12 +380,16 @@ class Leaves:
             if self.trace:
                 fault = self.fault(n, source, "is none of the values it may have")
                 self.say(f"    if {value}.__class__ is not str or {value} not in {rows}: {fault}")
-            self.say(f"    {into}.append({rows}[{value}])")
+            self.indent += 1
+            self.explain(f"{at}.answer[0].{key}", source, n)
+            self.say(f"{into}.append({rows}[{value}])")
+            self.indent -= 1
             return
         if not q.each:
             self.say(f"if {value} is not None:")
             self.indent += 1
             self.check(value, kind, source, n)
+            self.explain(f"{at}.answer[0].{key}", source, n)
             self.say(f'{into}.append({{{head}, "answer": [{{"{key}": {value}}}]}})')
             self.indent -= 1
             return
@@ -390,17 +397,23 @@ class Leaves:
         self.indent += 1
         self.say(f"if {value}.__class__ is not list:")
         self.say("    " + self.fault(n, source, "expected a list"))
-        self.say(f"for x in {value}:")
-        self.indent += 1
-        self.check("x", kind, source, n)
-        self.indent -= 1
+        if kind == "string" and not self.trace:
+            self.say(f"texts += {value}")
+        else:
+            self.say(f"for j, x in enumerate({value}):")
+            self.indent += 1
+            self.check("x", kind, source, n)
+            if self.trace:
+                where = f'f"{self._at(source)}[{{j}}]"'
+                self.say(f't.append((f"{at}.answer[{{j}}].{key}", {where}, {n}))')
+            self.indent -= 1
         self.say(f'{into}.append({{{head}, "answer": [{{"{key}": x}} for x in {value}]}})')
         self.indent -= 1
 
     def _narrative(self, leaf: Leaf, names: list[str]) -> str:
-        """The rows that the record fills, as an XHTML table of contents for a person."""
+        """The rows that the record fills; escaped and checked as one text at the end."""
         rows = self.temp("h")
-        self.say(f'{rows} = ""')
+        self.say(f"{rows} = []")
         for part, group in groupby(leaf.arg, lambda row: self.part_of([row[1]])):
             if part:
                 self.say(f"if {part} is not EMPTY:")
@@ -408,16 +421,16 @@ class Leaves:
             for row in group:
                 self._narrative_row(leaf, rows, *row)
             self.indent -= 1 if part else 0
-        open_, close = '<div xmlns="http://www.w3.org/1999/xhtml">', "</div>"
-        div = f'{open_!r} + ({rows} or "<p>-</p>") + {close!r}'
-        return f'{{"status": "generated", "div": {div}}}'
+        return f'{{"status": "generated", "div": narrative({rows})}}'
 
-    def _shown(self, value: str, kind: str) -> str:
-        """A value as XHTML text; nearly every text needs no escape, which is seen quickly."""
-        if kind in ("string", "text") and not self.trace:
-            easy = f'{plain(value)} and "&" not in {value} and "<" not in {value}'
-            return f"({value} if {easy} else escape({value}))"
-        return f"escape({value})"
+    @staticmethod
+    def _shown(value: str, kind: str) -> str:
+        """A value as a person reads it."""
+        if kind in ("string", "text", "code", "date", "datetime", "id"):
+            return value
+        if kind == "enum":
+            return f'{value}.replace("_", " ")'
+        return f"said({value})"
 
     def _narrative_row(
         self,
@@ -429,7 +442,6 @@ class Leaves:
         kind: str,
     ) -> None:
         value = self.fetch(source, leaf.n, optional=True)
-        head = f"<p><b>{label}:</b> "
         if inner is None:
             self.say(f"if {value} is not None:")
             shown = self._shown(value, kind)
@@ -440,11 +452,13 @@ class Leaves:
             shown = f'"; ".join([{self._shown("y", kind)} for x in {value} if {item} is not None])'
         else:
             self.say(f"if {value}:")
-            shown = f'"; ".join([{self._shown("x", kind)} for x in {value}])'
+            plain_list = self._shown("x", kind) == "x"
+            values = value if plain_list else f"[{self._shown('x', kind)} for x in {value}]"
+            shown = f'"; ".join({values})'
         self.indent += 1
         if self.trace:
-            self.say(f"with located({leaf.n}, {self.record_path(source)}):")
-            self.say(f'    {rows} += {head!r} + {shown} + "</p>"')
-        else:
-            self.say(f'{rows} += {head!r} + {shown} + "</p>"')
+            path = self.record_path(source)
+            self.say(f"with located({leaf.n}, {path}):")
+            self.say(f"    narrative([{label + NARRATIVE_MARK!r} + {shown}])")
+        self.say(f"{rows}.append({label + NARRATIVE_MARK!r} + {shown})")
         self.indent -= 1

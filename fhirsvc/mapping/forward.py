@@ -25,7 +25,7 @@ from fhirsvc.records import TYPES, fields
 US_CORE = (6, 7, 8, 9)
 Resource = dict[str, Any]
 _MISFITS = (Fault, KeyError, TypeError, AttributeError, ValueError)
-_LINE = orjson.OPT_APPEND_NEWLINE
+_END: Any = orjson.Fragment(b"")  # the last line ends too
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Mappings:
     def __init__(self, library: Library) -> None:
         self.library = library
         self._compiled: dict[tuple[str, int], list[_Compiled]] = {}
-        self._written: dict[tuple[str, int], list[Any]] = {}
+        self._written: dict[int, dict[str, list[Any]]] = {version: {} for version in US_CORE}
 
     @classmethod
     def load(cls, texts: Mapping[str, str]) -> Mappings:
@@ -117,18 +117,18 @@ class Mappings:
         """
         out: list[Resource] = []
         try:
-            for make in self._written.get((record["type"], us_core)) or self._prepare(
-                record, us_core
-            ):
+            makers = self._written[us_core].get(record["type"]) or self._prepare(record, us_core)
+            for make in makers:
                 make(record, out, None)
         except _MISFITS:
             self.explain(record, us_core)
             raise
-        return b"".join([orjson.dumps(resource, option=_LINE) for resource in out])
+        out.append(_END)
+        return b"\n".join(map(orjson.dumps, out))
 
     def _prepare(self, record: Mapping[str, Any], us_core: int) -> list[Any]:
         found = [compiled.written for compiled in self._for(record, us_core)]
-        self._written[record["type"], us_core] = found
+        self._written[us_core][record["type"]] = found
         return found
 
     def explain(self, record: Mapping[str, Any], us_core: int = 8) -> list[Traced]:

@@ -58,7 +58,8 @@ class Leaf:
     @property
     def always(self) -> bool:
         """Whether the value is there in every valid record."""
-        partial = self.op == "table" and None in self.arg.values()
+        partial = self.op in ("answers", "form")  # nothing answered makes nothing
+        partial = partial or (self.op == "table" and None in self.arg.values())
         return self.test is None and not partial and all(s.always for s in self.sources)
 
 
