@@ -1,9 +1,9 @@
 """Every error has one of ten categories, and one table says what each means to a caller.
 
-    FhirsvcError
-     ├─ category   why it happened; decides HTTP status, OperationOutcome issue code and recovery
-     ├─ message    a sentence for a person; never a value from a record (no PHI)
-     └─ where      ``file:line:col``, a JSON path or a FHIR path, whichever locates it
+FhirsvcError
+ ├─ category   why it happened; decides HTTP status, OperationOutcome issue code and recovery
+ ├─ message    a sentence for a person; never a value from a record (no PHI)
+ └─ where      ``file:line:col``, a JSON path or a FHIR path, whichever locates it
 """
 
 from __future__ import annotations

@@ -71,7 +71,11 @@ def _abated(o: Mapping[str, Any]) -> bool:
 
 
 def _not_in_error(o: Mapping[str, Any]) -> bool:
-    return "entered-in-error" not in _codes(o["verificationStatus"])
+    status = o["verificationStatus"]
+    codings = status.get("coding") if isinstance(status, dict) else None
+    if isinstance(codings, list) and len(codings) == 1 and isinstance(codings[0], dict):
+        return codings[0].get("code") != "entered-in-error"  # the usual form, at once
+    return "entered-in-error" not in _codes(status)
 
 
 def _unique_links(o: Mapping[str, Any]) -> bool:

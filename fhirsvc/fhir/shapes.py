@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
 from fhirsvc.fhir import leaves
 from fhirsvc.fhir.definitions import Element, definition, is_resource
 from fhirsvc.fhir.invariants import INVARIANTS
@@ -103,7 +101,6 @@ def _remembered(known: set[object], check: Check) -> Check:
 
 
 _NAMESPACE: dict[str, Any] = {
-    "dumps": orjson.dumps,
     "many": _many,
     "refers": _refers,
     "resource_ok": _resource,
