@@ -25,8 +25,8 @@ from fhirsvc.services.engine import DurableEngine
 from fhirsvc.services.lanes import Lanes
 from fhirsvc.services.liveness import Identity
 from fhirsvc.services.operate import Operator
-from fhirsvc.services.ports import Check, Mapper, Validate
-from fhirsvc.services.publish import Publisher
+from fhirsvc.services.ports import Check, Companions, Mapper, Validate
+from fhirsvc.services.publish import Publisher, alone
 from fhirsvc.services.sweep import Sweeper
 from fhirsvc.settings import Settings
 from fhirsvc.store.connections import Connection
@@ -97,12 +97,13 @@ class Wiring:
     check: Check
     mapper: Mapper
     validate: Validate
+    companions: Companions = alone
     clock: Callable[[], float] = time.time
 
     @property
     def publisher(self) -> Publisher:
         """Takes records in."""
-        return Publisher(self.database, self.check, self.clock)
+        return Publisher(self.database, self.check, self.clock, self.companions)
 
     @property
     def operator(self) -> Operator:
@@ -149,9 +150,17 @@ class Delivering:
     sweeper: Sweeper
 
 
-def build(settings: Settings, *, check: Check, mapper: Mapper, validate: Validate) -> Wiring:
+def build(
+    settings: Settings,
+    *,
+    check: Check,
+    mapper: Mapper,
+    validate: Validate,
+    companions: Companions = alone,
+) -> Wiring:
     """Wire a process with the given record check, mappings and resource check."""
-    return Wiring(settings, Database(settings.database_url), check, mapper, validate)
+    database = Database(settings.database_url)
+    return Wiring(settings, database, check, mapper, validate, companions)
 
 
 def product(settings: Settings) -> Wiring:
@@ -161,7 +170,13 @@ def product(settings: Settings) -> Wiring:
         when there is no such folder.
     """
     mappings = Mappings.load(shipped.mappings(settings.mappings))
-    return build(settings, check=check, mapper=mappings, validate=validate)
+    return build(
+        settings,
+        check=check,
+        mapper=mappings,
+        validate=validate,
+        companions=mappings.companions,
+    )
 
 
 def configure_logs(level: str) -> None:

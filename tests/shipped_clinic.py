@@ -44,10 +44,12 @@ def records() -> list[dict[str, Any]]:
 @cache
 def _resources() -> str:
     made = [r for record in records() for r in mappings().forward(record)]
-    return json.dumps([*made, *mappings().questionnaires()])
+    named = {r["questionnaire"] for r in made if r["resourceType"] == "QuestionnaireResponse"}
+    asked = [q for q in mappings().questionnaires() if f"{q['url']}|{q['version']}" in named]
+    return json.dumps([*made, *asked])
 
 
 def resources() -> list[dict[str, Any]]:
-    """Every resource that the demo clinic becomes; a fresh copy."""
+    """Every resource that the demo clinic becomes, its forms included; a fresh copy."""
     found: list[dict[str, Any]] = json.loads(_resources())
     return found

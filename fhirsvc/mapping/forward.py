@@ -24,6 +24,7 @@ from fhirsvc.records import TYPES, fields
 
 US_CORE = (6, 7, 8, 9)
 Resource = dict[str, Any]
+QUESTIONNAIRE = "questionnaire"  # a form as a record; nobody sends it, it goes with its answers
 _MISFITS = (Fault, KeyError, TypeError, AttributeError, ValueError)
 _END: Any = orjson.Fragment(b"")  # the last line ends too
 
@@ -101,6 +102,8 @@ class Mappings:
         :raises FhirsvcError: INVALID with the JSON path of the value that does not fit, or
             UNSUPPORTED where the record type has no mapping.
         """
+        if isinstance(record, dict) and record.get("type") == QUESTIONNAIRE:
+            return self._questionnaire(record)
         out: list[Resource] = []
         try:
             for compiled in self._for(record, us_core):
@@ -145,13 +148,36 @@ class Mappings:
                 found.append(Traced(resource, tuple(_said(compiled.plan, steps))))
         return found
 
+    def companions(self, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The forms that a record answers, each as a record of its own (``questionnaire``).
+
+        A response names its form by canonical URL; where it arrives, the form should be there.
+        """
+        if record.get("type") != "assessment":
+            return []
+        try:
+            made = self.forward(record)
+        except FhirsvcError:
+            return []
+        named = {r["questionnaire"] for r in made if r["resourceType"] == "QuestionnaireResponse"}
+        return [
+            {"type": QUESTIONNAIRE, "id": asked.name, "version": asked.version}
+            for asked in self._asked()
+            if asked.canonical in named
+        ]
+
     def questionnaires(self) -> list[Resource]:
         """Every instrument and form as a Questionnaire."""
-        asked: list[Instrument | Form] = [
-            *self.library.instruments.values(),
-            *self.library.forms.values(),
-        ]
-        return [a.questionnaire() for a in asked]
+        return [asked.questionnaire() for asked in self._asked()]
+
+    def _asked(self) -> list[Instrument | Form]:
+        return [*self.library.instruments.values(), *self.library.forms.values()]
+
+    def _questionnaire(self, record: Mapping[str, Any]) -> list[Resource]:
+        for asked in self._asked():
+            if asked.name == record.get("id"):
+                return [asked.questionnaire()]
+        raise FhirsvcError(Category.INVALID, "no such instrument or form", "$.id")
 
     def _for(self, record: Mapping[str, Any], us_core: int) -> list[_Compiled]:
         if not isinstance(record, dict):

@@ -14,6 +14,8 @@ Resource = Mapping[str, Any]
 Check = Callable[[object], list[Finding]]
 Validate = Callable[[dict[str, Any]], list[Finding]]
 Clock = Callable[[], float]  # epoch seconds
+# Records that have to be where this one goes, though nobody sent them: the forms it answers.
+Companions = Callable[[Record], list[dict[str, Any]]]
 
 
 class Mapper(Protocol):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 import sqlalchemy as sa
 
 from fhirsvc.ehr.content import fingerprint
 from fhirsvc.errors import Category, FhirsvcError, Finding
-from fhirsvc.services.ports import Check, Clock
+from fhirsvc.services.ports import Check, Clock, Companions, Record
 from fhirsvc.store import connections, deliveries, queue, records
 from fhirsvc.store.database import Database
 from fhirsvc.store.records import RecordKey, Version
@@ -58,13 +58,28 @@ class _Incoming:
     hash: str
 
 
-class Publisher:
-    """Takes records in. ``check`` says what is wrong with one, ``clock`` gives epoch seconds."""
+_BESIDE = -1  # the index of what came with another record
 
-    def __init__(self, database: Database, check: Check, clock: Clock) -> None:
+
+def alone(_: Record) -> list[dict[str, Any]]:
+    """Nothing goes with a record."""
+    return []
+
+
+class Publisher:
+    """Takes records in.
+
+    ``check`` says what is wrong with one, ``companions`` what goes with it, ``clock`` gives epoch
+    seconds.
+    """
+
+    def __init__(
+        self, database: Database, check: Check, clock: Clock, companions: Companions = alone
+    ) -> None:
         self._database = database
         self._check = check
         self._clock = clock
+        self._companions = companions
 
     def accept(self, given: Iterable[object], correlation_id: str = "") -> Accepted:
         """Store every record that is new or changed and open its delivery to every connection.
@@ -78,7 +93,7 @@ class Publisher:
         for batch in _batches(enumerate(given)):
             read = [self._read(index, record) for index, record in batch]
             incoming = [one for one in read if isinstance(one, _Incoming)]
-            stored = self._store(incoming, correlation_id)
+            stored = self._store([*self._beside(incoming), *incoming], correlation_id)
             refused = [one for one in read if isinstance(one, Receipt)]
             receipts += sorted([*refused, *stored.receipts], key=lambda receipt: receipt.index)
             opened += stored.opened
@@ -93,8 +108,13 @@ class Publisher:
         if isinstance(read, Receipt):
             return read
         now = self._clock()
-        stored = self._database.run(lambda tx: _store(tx, [read], correlation_id, now, expected))
-        return stored.receipts[0]
+        beside = self._beside([read])
+
+        def store(tx: sa.Connection) -> Accepted:
+            _store(tx, beside, correlation_id, now)
+            return _store(tx, [read], correlation_id, now, expected)
+
+        return self._database.run(store).receipts[0]
 
     def backfill(self) -> int:
         """Open the deliveries that a new connection has not been given yet; returns how many."""
@@ -102,6 +122,15 @@ class Publisher:
         while made := self._database.run(lambda tx: queue.backfill(tx, self._clock())):
             total += made
         return total
+
+    def _beside(self, incoming: list[_Incoming]) -> list[_Incoming]:
+        """What goes with a batch, each once; nobody gets a receipt for it."""
+        found = {}
+        for one in incoming:
+            for record in self._companions(orjson.loads(one.body)):
+                beside = _incoming(_BESIDE, record)
+                found[beside.key] = beside
+        return list(found.values())
 
     def _store(self, incoming: list[_Incoming], correlation_id: str) -> Accepted:
         if not incoming:
@@ -115,12 +144,12 @@ class Publisher:
             return Receipt(index, "refused", findings=tuple(findings))
         if not isinstance(record, dict):
             raise FhirsvcError(Category.FAULT, "the check passed what is not an object")
-        return _Incoming(
-            index,
-            (str(record["type"]), str(record["id"])),
-            orjson.dumps(record).decode(),
-            fingerprint(record),
-        )
+        return _incoming(index, record)
+
+
+def _incoming(index: int, record: dict[str, Any]) -> _Incoming:
+    key = (str(record["type"]), str(record["id"]))
+    return _Incoming(index, key, orjson.dumps(record).decode(), fingerprint(record))
 
 
 def _batches(given: Iterator[tuple[int, object]]) -> Iterator[list[tuple[int, object]]]:
@@ -146,11 +175,13 @@ def _store(
             message = f"the current version is {number}, not {expected}"
             raise FhirsvcError(Category.CONFLICT, message, "/".join(one.key))
         if known_hash == one.hash:
-            receipts.append(Receipt(one.index, "unchanged", *one.key, number))
+            if one.index != _BESIDE:
+                receipts.append(Receipt(one.index, "unchanged", *one.key, number))
             continue
         known[one.key] = (number + 1, one.hash)
         outcome: Outcome = "changed" if number else "created"
-        receipts.append(Receipt(one.index, outcome, *one.key, number + 1))
+        if one.index != _BESIDE:
+            receipts.append(Receipt(one.index, outcome, *one.key, number + 1))
         versions.append(Version(*one.key, number + 1, one.body, one.hash, now, correlation_id))
     records.save(tx, versions)
     newest = {one.key: one for one in versions}
