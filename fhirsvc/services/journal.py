@@ -73,7 +73,10 @@ class LinkJournal:
                 settle_at=now + self._longest,
             )
 
-        return self._run(note, durable=True)
+        attempt = self._run(note, durable=True)
+        if self._clock() - now > self._longest / 2:
+            raise LostClaimError  # this process stood still: others may look for it already
+        return attempt
 
     def end(self, attempt: int, outcome: str, answer: Answer | None = None) -> None:
         """Note that the write had no effect, with the OperationOutcome that says why."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -70,16 +71,24 @@ class Publisher:
     """Takes records in.
 
     ``check`` says what is wrong with one, ``companions`` what goes with it, ``clock`` gives epoch
-    seconds.
+    seconds. ``new_id`` makes the correlation id of what comes without one: it goes to the EHR
+    with every request that the record causes.
     """
 
     def __init__(
-        self, database: Database, check: Check, clock: Clock, companions: Companions = alone
+        self,
+        database: Database,
+        check: Check,
+        clock: Clock,
+        companions: Companions = alone,
+        *,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         self._database = database
         self._check = check
         self._clock = clock
         self._companions = companions
+        self._new_id = new_id
 
     def accept(self, given: Iterable[object], correlation_id: str = "") -> Accepted:
         """Store every record that is new or changed and open its delivery to every connection.
@@ -88,6 +97,7 @@ class Publisher:
         Records are committed a hundred at a time, each with its deliveries. When the database
         fails, the batches before are in, this one is not, and the error is raised.
         """
+        correlation_id = correlation_id or self._new_id()
         receipts: list[Receipt] = []
         opened = superseded = 0
         for batch in _batches(enumerate(given)):
@@ -109,10 +119,11 @@ class Publisher:
             return read
         now = self._clock()
         beside = self._beside([read])
+        cause = correlation_id or self._new_id()
 
         def store(tx: sa.Connection) -> Accepted:
-            _store(tx, beside, correlation_id, now)
-            return _store(tx, [read], correlation_id, now, expected)
+            _store(tx, beside, cause, now)
+            return _store(tx, [read], cause, now, expected)
 
         return self._database.run(store).receipts[0]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +41,8 @@ class Database:
         # On PostgreSQL the same connections serve both: there it is set per transaction.
         self._hasty = self._make_engine("NORMAL") if self.is_sqlite else self.engine
         self._hasty_writer = self._hasty.execution_options(writes=True)
+        # SQLite's own way to wait for another writer is to sleep and look again.
+        self._queue = threading.Lock() if self.is_sqlite else nullcontext()
 
     def _make_engine(self, synchronous: str) -> sa.Engine:
         # Parameters hold record bodies: never in an error's text.
@@ -77,7 +80,8 @@ class Database:
         out again by itself. https://www.sqlite.org/pragma.html#pragma_synchronous and
         https://www.postgresql.org/docs/current/wal-async-commit.html
         """
-        with (self._writer if durable else self._hasty_writer).begin() as connection:
+        writer = self._writer if durable else self._hasty_writer
+        with self._queue, writer.begin() as connection:
             if not durable and not self.is_sqlite:
                 connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             yield connection

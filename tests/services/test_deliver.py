@@ -350,6 +350,22 @@ def test_an_executor_that_was_silent_does_not_write(house):
     assert house.wire.seen == []
 
 
+def test_a_process_that_stood_still_does_not_send(house, monkeypatch):
+    """When noting the attempt took so long that others may be looking for it, nothing is sent."""
+    house.accept(client())
+    taken = house.database.run(lambda tx: turns.claim(tx, 1, "me", house.clock()))
+    run = house.database.run
+
+    def slow(work, *, durable=True):
+        house.clock.now += 300 * durable
+        return run(work, durable=durable)
+
+    monkeypatch.setattr(house.database, "run", slow)
+
+    assert house.deliverer.run(taken) is None
+    assert house.wire.seen == []
+
+
 def test_a_crash_between_the_attempt_and_the_answer(house):
     """An attempt left open by a crash is looked for, and adopted when it had arrived."""
     house.accept(client())
@@ -394,6 +410,17 @@ def test_paused_connections_get_nothing(house):
     house.operator.resume("ehr")
 
     assert house.drain() == ["delivered"]
+
+
+def test_the_correlation_id_goes_to_the_ehr(house):
+    """Every request carries the id of what caused it, given or made."""
+    house.accept(client("c-1"))
+    house.publisher.accept([client("c-2")])
+    house.drain()
+
+    given, made = (one.headers["X-Correlation-Id"] for one in house.wire.requests)
+    assert given == "corr-1"
+    assert len(made) == 32
 
 
 def test_every_move_is_recorded(house):
