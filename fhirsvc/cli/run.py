@@ -1,23 +1,132 @@
-"""``fhirsvc worker``: delivery only."""
+"""``fhirsvc serve`` and ``fhirsvc worker``: the processes that stay."""
 
 from __future__ import annotations
 
-import click
+import multiprocessing
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 
+import click
+import structlog
+from granian.constants import Interfaces
+from granian.server import Server
+
+from fhirsvc.app import LOOPBACK, from_settings
 from fhirsvc.cli import FINDINGS
 from fhirsvc.cli.house import house
 from fhirsvc.cli.output import json_option, say_json
+from fhirsvc.errors import Category, FhirsvcError
+from fhirsvc.settings import load
 from fhirsvc.worker import run_worker, stop_on_signals
+
+AGAIN_S = 5.0  # between two starts of a worker that ended by itself
+log = structlog.get_logger("fhirsvc.serve")
 
 
 @click.command()
 @click.option("--until-idle", is_flag=True, help="End when nothing is left to send.")
+@click.option("--with-input", is_flag=True, hidden=True, help="End when standard input does.")
 @json_option
 @click.pass_context
-def worker(ctx: click.Context, until_idle: bool, as_json: bool) -> None:
+def worker(ctx: click.Context, until_idle: bool, with_input: bool, as_json: bool) -> None:
     """Send what is due until told to stop (SIGTERM, Ctrl-C)."""
     with house() as wiring, stop_on_signals() as stop:
+        if with_input:
+            threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
         done = run_worker(wiring, until_idle=until_idle, stop=stop)
     if as_json:
         say_json({"idle": done})
     ctx.exit(0 if done or not until_idle else FINDINGS)
+
+
+def _stop_at_end_of_input(stop: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    stop.set()
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=8, show_default=True)
+@click.option("--no-delivery", is_flag=True, help="HTTP only; `fhirsvc worker` runs elsewhere.")
+@json_option
+def serve(host: str, port: int, threads: int, no_delivery: bool, as_json: bool) -> None:
+    """Serve the console and the API, and deliver, until told to stop (SIGTERM, Ctrl-C).
+
+    There is no login yet: another host than this one belongs behind something that has one.
+    """
+    _check_free(host, port)
+    with house():
+        pass  # the schema is there before the first request
+    url = f"http://{host}:{port}/"
+    if as_json:
+        say_json({"url": url})
+    else:
+        click.echo(f"serving {url}")
+    # A fork would copy this process with the locks of its threads.
+    multiprocessing.set_start_method("spawn", force=True)
+    hosts = LOOPBACK if host in LOOPBACK else None
+    server = Server(
+        "fhirsvc.app:from_settings",
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        blocking_threads=threads,
+        websockets=False,
+        workers_kill_timeout=int(load().stop_s) or 1,
+        log_enabled=False,
+    )
+    with _no_worker() if no_delivery else _worker_beside():
+        server.serve(target_loader=partial(from_settings, hosts), wrap_loader=False)
+
+
+def _check_free(host: str, port: int) -> None:
+    """Refuse a port that cannot be listened on before anything is started."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        message = f"cannot listen: {error.strerror}"
+        raise FhirsvcError(Category.UNAVAILABLE, message, f"{host}:{port}") from None
+
+
+@contextmanager
+def _no_worker() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _worker_beside() -> Iterator[None]:
+    """Deliver in a process beside this one, started again when it ends by itself."""
+    stop = threading.Event()
+    keeper = threading.Thread(target=_keep_worker, args=(stop,))
+    keeper.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        keeper.join()
+
+
+def _keep_worker(stop: threading.Event) -> None:
+    while not stop.is_set():
+        # Its input is a pipe of ours: it ends when this process does, however that ends.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fhirsvc.cli", "worker", "--with-input"],
+            stdin=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for this process, which then ends it
+        )
+        with process:
+            while process.poll() is None and not stop.wait(0.2):
+                pass
+            process.terminate()
+        if not stop.is_set():
+            log.error("worker_ended", code=process.returncode)
+            stop.wait(AGAIN_S)

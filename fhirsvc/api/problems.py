@@ -1,0 +1,85 @@
+"""The one error handler: a category's status, as a page for browsers and as JSON for the rest.
+
+https://www.rfc-editor.org/rfc/rfc9457
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+import structlog
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from fhirsvc.errors import MEANING, Category, FhirsvcError, Finding
+
+PROBLEM_JSON = "application/problem+json"
+log = structlog.get_logger("fhirsvc.http")
+
+
+class RefusedError(FhirsvcError):
+    """A record that was refused; ``findings`` say why."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__(Category.INVALID, "the record was refused", findings[0].where)
+        self.findings = findings
+
+
+def register(app: Flask, page: Callable[[dict[str, Any]], str]) -> None:
+    """Handle every error of an app; ``page`` renders a problem for people."""
+
+    def answer(problem: dict[str, Any]) -> Response:
+        status = int(problem["status"])
+        if request.accept_mimetypes.best_match([PROBLEM_JSON, "text/html"]) == "text/html":
+            return Response(page(problem), status, content_type="text/html; charset=utf-8")
+        return Response(orjson.dumps(problem), status, content_type=PROBLEM_JSON)
+
+    def known(error: FhirsvcError) -> Response:
+        found = _problem(error.meaning.status, str(error.category), error.message)
+        if error.where:
+            found["where"] = error.where
+        if isinstance(error, RefusedError):
+            found["findings"] = [finding_json(one) for one in error.findings]
+        return answer(found)
+
+    def http(error: HTTPException) -> Response:
+        status = error.code or 500
+        return answer(_problem(status, _category(status), error.name))
+
+    def unexpected(error: Exception) -> Response:
+        # Its text may hold values; the type and the correlation id find it again.
+        log.error("unexpected", error=type(error).__name__, route=str(request.url_rule))
+        return answer(_problem(500, str(Category.FAULT), "something went wrong here"))
+
+    app.register_error_handler(FhirsvcError, known)
+    app.register_error_handler(HTTPException, http)
+    app.register_error_handler(Exception, unexpected)
+
+
+def finding_json(finding: Finding) -> dict[str, str]:
+    """A finding as JSON."""
+    return {
+        "where": finding.where,
+        "severity": finding.severity,
+        "rule": finding.rule,
+        "message": finding.message,
+    }
+
+
+def _problem(status: int, category: str, detail: str) -> dict[str, Any]:
+    return {
+        "type": "about:blank",
+        "status": status,
+        "title": category,
+        "detail": detail,
+        "correlation_id": g.get("correlation_id", ""),
+    }
+
+
+def _category(status: int) -> str:
+    for category, meaning in MEANING.items():
+        if meaning.status == status:
+            return str(category)
+    return str(Category.UNSUPPORTED if status < 500 else Category.FAULT)

@@ -1,0 +1,106 @@
+"""The HTTP side of one process: console, API, health, with every answer correlated and guarded."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Callable, Sequence
+
+import sqlalchemy as sa
+import structlog
+from flask import Flask, Response, g, render_template, request
+
+from fhirsvc import settings as settings_
+from fhirsvc import shipped
+from fhirsvc.api.ops import Counts, ops
+from fhirsvc.api.problems import register
+from fhirsvc.api.records import record_routes
+from fhirsvc.console import figures
+from fhirsvc.console.pages import Desk, console
+from fhirsvc.fhir.validate import validate
+from fhirsvc.mapping.forward import Mappings
+from fhirsvc.records import check
+from fhirsvc.store import records
+from fhirsvc.wiring import Wiring, build, configure_logs
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+LARGEST = 64 * 1024 * 1024  # bytes of a request's body
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+log = structlog.get_logger("fhirsvc.http")
+
+
+def create_app(
+    wiring: Wiring, mappings: Callable[[], Mappings], *, hosts: Sequence[str] | None = LOOPBACK
+) -> Flask:
+    """The WSGI application on a wired process.
+
+    :param mappings: gives the compiled mappings, for the pages that explain.
+    :param hosts: the names this is reached by; any other Host is refused, so that no page of
+        another site can talk to it through a name of its own. None takes any.
+    """
+    app = Flask("fhirsvc", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST
+    app.config["TRUSTED_HOSTS"] = None if hosts is None else list(hosts)
+    app.jinja_options = {**app.jinja_options, "trim_blocks": True, "lstrip_blocks": True}
+    app.before_request(_begin)
+    app.after_request(_finish)
+    register(app, lambda problem: render_template("problem.html", problem=problem))
+    app.register_blueprint(ops(wiring.database, _counts))
+    app.register_blueprint(record_routes(wiring.database, wiring.publisher))
+    app.register_blueprint(console(Desk(wiring.database, wiring.operator, mappings)))
+    return app
+
+
+def from_settings(hosts: Sequence[str] | None = LOOPBACK) -> Flask:
+    """The application of a server's worker process, wired from the settings.
+
+    :param hosts: as for ``create_app``.
+    :raises MappingsError: the mappings have mistakes.
+    """
+    settings = settings_.load()
+    configure_logs(settings.log_level)
+    mappings = Mappings.load(shipped.mappings(settings.mappings))
+    wiring = build(settings, check=check, mapper=mappings, validate=validate)
+    return create_app(wiring, lambda: mappings, hosts=hosts)
+
+
+def _counts(tx: sa.Connection) -> Counts:
+    return Counts(
+        figures.states_by_connection(tx), figures.attempts_by_connection(tx), records.counts(tx)
+    )
+
+
+def _begin() -> None:
+    given = request.headers.get("X-Request-ID", "")
+    g.correlation_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
+    g.started = time.perf_counter()
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(correlation_id=g.correlation_id)
+
+
+def _finish(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.endpoint != "console.static":
+        response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Request-ID"] = g.get("correlation_id", "")
+    took = time.perf_counter() - g.get("started", time.perf_counter())
+    # The route, not the address: what people search for stays out of the log.
+    log.info(
+        "request",
+        method=request.method,
+        route=str(request.url_rule or ""),
+        status=response.status_code,
+        ms=round(took * 1000, 1),
+    )
+    return response

@@ -1,0 +1,1 @@
+"""Pages for people: what is here, where it went, and why each value is what it is."""
