@@ -18,6 +18,7 @@ from fhirsvc.mapping.coverage import unmapped
 from fhirsvc.mapping.emit import emit
 from fhirsvc.mapping.library import Library, read_library
 from fhirsvc.mapping.plan import Plan
+from fhirsvc.mapping.prune import prune
 from fhirsvc.mapping.resolve import Setting, resolve
 from fhirsvc.mapping.runtime import NAMESPACE, Fault
 from fhirsvc.records import TYPES, fields
@@ -26,6 +27,8 @@ US_CORE = (6, 7, 8, 9)
 Resource = dict[str, Any]
 QUESTIONNAIRE = "questionnaire"  # a form as a record; nobody sends it, it goes with its answers
 _MISFITS = (Fault, KeyError, TypeError, AttributeError, ValueError)
+_OFTEN = 100  # records of one shape before code is made for it
+_MOST_SHAPES = 500
 _END: Any = orjson.Fragment(b"")  # the last line ends too
 
 
@@ -56,6 +59,31 @@ class _Compiled:
     traced: Any
 
 
+class _Shapes:
+    """The makers of JSON for one record type: for any record, and for the shapes that recur."""
+
+    def __init__(self, compiled: list[_Compiled]) -> None:
+        self._compiled = compiled
+        self._general = [c.written for c in compiled]
+        self._counts: dict[tuple[str, ...], int] = {}
+        self.hot: dict[tuple[str, ...], list[Any]] = {}
+
+    def met(self, record: Mapping[str, Any]) -> list[Any]:
+        """The makers for a record whose shape is not hot yet; counts it."""
+        shape = tuple(record)
+        count = self._counts.get(shape, 0) + 1
+        if len(self._counts) >= _MOST_SHAPES and shape not in self._counts:
+            return self._general
+        self._counts[shape] = count
+        if count == _OFTEN:
+            names = frozenset(shape)
+            plans = [p for c in self._compiled if (p := prune(c.plan, names)) is not None]
+            made = [emit(plan, trace=False) for plan in plans]
+            pairs = zip(plans, made, strict=True)
+            self.hot[shape] = [_make(plan, e.source, e.written()) for plan, e in pairs]
+        return self._general
+
+
 class MappingsError(FhirsvcError):
     """A mappings folder with mistakes; ``findings`` has them all."""
 
@@ -72,7 +100,7 @@ class Mappings:
     def __init__(self, library: Library) -> None:
         self.library = library
         self._compiled: dict[tuple[str, int], list[_Compiled]] = {}
-        self._written: dict[int, dict[str, list[Any]]] = {version: {} for version in US_CORE}
+        self._shapes: dict[int, dict[str, _Shapes]] = {version: {} for version in US_CORE}
 
     @classmethod
     def load(cls, texts: Mapping[str, str]) -> Mappings:
@@ -120,18 +148,22 @@ class Mappings:
         """
         out: list[Resource] = []
         try:
-            makers = self._written[us_core].get(record["type"]) or self._prepare(record, us_core)
+            shapes = self._shapes[us_core].get(record["type"])
+            if shapes is None:
+                shapes = self._prepare(record, us_core)
+            makers = shapes.hot.get(tuple(record)) or shapes.met(record)
             for make in makers:
                 make(record, out, None)
         except _MISFITS:
-            self.explain(record, us_core)
-            raise
+            # Either the record does not fit, and the traced form says where; or it has a null
+            # where its shape promised a value, and the general form takes it.
+            out = self.forward(record, us_core)
         out.append(_END)
         return b"\n".join(map(orjson.dumps, out))
 
-    def _prepare(self, record: Mapping[str, Any], us_core: int) -> list[Any]:
-        found = [compiled.written for compiled in self._for(record, us_core)]
-        self._written[us_core][record["type"]] = found
+    def _prepare(self, record: Mapping[str, Any], us_core: int) -> _Shapes:
+        found = _Shapes(self._for(record, us_core))
+        self._shapes[us_core][record["type"]] = found
         return found
 
     def explain(self, record: Mapping[str, Any], us_core: int = 8) -> list[Traced]:
