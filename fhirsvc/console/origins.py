@@ -93,7 +93,7 @@ def _shown(number: int, one: Traced, lines: Mapping[str, Line]) -> Shown:
             Element(
                 anchor,
                 step.element.partition(".")[2],
-                _text(_at(one.resource, step.element)),
+                said(_at(one.resource, step.element)),
                 step.field or "",
                 line.anchor if line is not None else "",
                 step.place,
@@ -114,6 +114,27 @@ def _at(resource: Any, element: str) -> Any:
         except (KeyError, IndexError, TypeError):
             return None
     return value
+
+
+def said(value: Any) -> str:
+    """A value as a person reads it: codes as ``code display``, references and quantities short."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        for known, text in (
+            ("reference", lambda: str(value["reference"])),
+            ("coding", lambda: "; ".join(map(said, value["coding"]))),
+            ("text", lambda: str(value["text"])),
+            ("div", lambda: f"a narrative of {len(str(value['div'])):,} characters"),
+            ("code", lambda: f"{value['code']} {value.get('display', value.get('unit', ''))}"),
+        ):
+            if known in value and "value" not in value:
+                return text()
+        if "system" in value and "value" in value and "code" not in value:
+            return f"{value['system']} {value['value']}"
+        if "value" in value:
+            return f"{value['value']} {value.get('unit', value.get('code', ''))}"
+    return _text(value)
 
 
 def _text(value: Any) -> str:

@@ -24,6 +24,14 @@ from fhirsvc.store.tables import STATES, delivery
 LATEST = 25
 PAGE = 200
 US_CORE = 8  # of a record's page while there is no connection that says which
+OUTCOMES_SAID = {
+    "unknown": "not known yet",
+    "done": "done",
+    "adopted": "found at the EHR and kept",
+    "absent": "looked for, not there",
+    "refused": "refused",
+    "not_sent": "not sent",
+}
 ATTENTION = ("dead", "held", "pending", "sending")
 
 
@@ -121,7 +129,12 @@ def _delivery(desk: Desk, delivery_id: int) -> str:
         events = queue.events(tx, delivery_id)
         writes = figures.writes(tx, delivery_id)
     return render_template(
-        "delivery.html", one=row, events=events, writes=writes, connections=_names(desk)
+        "delivery.html",
+        one=row,
+        events=events,
+        writes=writes,
+        outcomes=OUTCOMES_SAID,
+        connections=_names(desk),
     )
 
 
