@@ -28,7 +28,8 @@ class Decision:
     """What to do now.
 
     ``delay`` is seconds, for ``retry``. ``unknown`` says that the write may have taken effect all
-    the same, so that it has to be looked for before it is made again. ``rests`` says that the
+    the same, so that it has to be looked for before it is made again; ``is_late`` that the EHR may
+    even be working on it still, so that looking at once proves nothing. ``rests`` says that the
     connection as a whole, not this write, asks for the pause. ``detail`` is safe to log.
     """
 
@@ -36,6 +37,7 @@ class Decision:
     category: Category | None = None
     delay: float = 0.0
     unknown: bool = False
+    is_late: bool = False
     rests: bool = False
     detail: str = ""
 
@@ -63,7 +65,8 @@ def decide(
         return _unanswered(problem, wait, writes)
     if 200 <= status < 300:
         # 202: accepted, not done; the effect has to be looked for.
-        return Decision("retry", Category.UNAVAILABLE, wait, writes) if status == 202 else _DONE
+        late = Decision("retry", Category.UNAVAILABLE, wait, writes, is_late=writes)
+        return late if status == 202 else _DONE
     if status in (429, 503):
         asked = retry_after(headers, now)
         category = Category.BUSY if status == 429 else Category.UNAVAILABLE
@@ -83,12 +86,14 @@ def _unanswered(problem: Problem | None, wait: float, writes: bool) -> Decision:
         return Decision("retry", Category.UNAUTHENTICATED, wait, rests=True, detail="secret")
     if problem == "connect":  # nothing was sent
         return Decision("retry", Category.UNAVAILABLE, wait, rests=True, detail="connect")
+    late = problem == "timeout"
     return Decision(
         "retry",
         Category.UNAVAILABLE,
         wait,
-        writes,
-        rests=problem == "timeout",
+        unknown=writes,
+        is_late=writes and late,
+        rests=late,
         detail=problem or "",
     )
 
@@ -100,7 +105,8 @@ def _by_status(status: int, wait: float, writes: bool) -> Decision:
         # Following it would hand the token to whoever the answer names.
         return Decision("hold", Category.UNSUPPORTED, detail="redirect")
     if status == 408 or status >= 500:
-        return Decision("retry", Category.UNAVAILABLE, wait, writes)
+        late = status in (408, 502, 504)  # somebody gave up waiting for whoever does the work
+        return Decision("retry", Category.UNAVAILABLE, wait, writes, is_late=writes and late)
     if status in (423, 425):
         return Decision("retry", Category.BUSY, wait)
     return Decision("bury", Category.INVALID)

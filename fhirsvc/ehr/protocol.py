@@ -24,6 +24,8 @@ from fhirsvc.ehr.decide import Decision, decide, issues
 from fhirsvc.ehr.search import Reader, Remote, token
 from fhirsvc.errors import Category
 
+# Seconds within which an EHR may still commit a write whose answer was given up waiting for.
+LATE_S = 120.0
 ROUNDS = 4  # writes of one resource in one turn, when others keep changing it
 
 
@@ -180,7 +182,9 @@ class Writer:
             self._journal.ack(attempt, "done", remote, (wanted.hash, wanted.version))
             return Written(remote)
         if decision.unknown:
-            raise self._unseen(attempt, answer, decision)
+            # Of an update that is late the version tells; of a create nothing would.
+            late = LATE_S if decision.is_late and known.remote_id is None else 0.0
+            raise self._unseen(attempt, answer, decision, late)
         self._journal.end(attempt, "refused" if answer.status else "not_sent", answer)
         if decision.action == "reread":
             return self._reread(wanted, known)
@@ -220,10 +224,13 @@ class Writer:
             raise self._unseen(attempt, answer, self._again("not seen yet"))
         return found
 
-    def _unseen(self, attempt: int, answer: Answer, decision: Decision) -> _HaltError:
+    def _unseen(
+        self, attempt: int, answer: Answer, decision: Decision, late: float = 0.0
+    ) -> _HaltError:
         """Leave the attempt open, to be looked for once a search would show it."""
-        self._journal.unknown(attempt, self._reader.now() + self._lag, answer.status)
-        return _HaltError(replace(decision, delay=max(decision.delay, self._lag)))
+        settle = self._lag + late
+        self._journal.unknown(attempt, self._reader.now() + settle, answer.status)
+        return _HaltError(replace(decision, delay=max(decision.delay, settle)))
 
     def _reread(self, wanted: Wanted, known: Known) -> Known | Written:
         """After 409, 412 or 428: is it changed, already there, twice there, or only busy?"""

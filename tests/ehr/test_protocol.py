@@ -148,7 +148,7 @@ def test_a_lost_answer_is_looked_for(desk, fault):
 
     first = desk.write()
     early = desk.write()
-    desk.clock.now += desk.lag
+    desk.clock.now += first.decision.delay
     desk.wire.seen.clear()
     late = desk.write()
 
@@ -163,23 +163,40 @@ def test_a_lost_answer_is_looked_for(desk, fault):
 def test_a_slow_index_makes_no_double(clock):
     """A search that does not show a fresh create yet is waited for, not believed."""
     desk = _desk(clock, "create", index_lag_s=1.5)
-    desk.wire.faults.extend(["", "drop"])
-
+    desk.wire.faults.extend(["", Reply(500)])
     desk.write()
+    desk.fhir.handle("POST", "/Goal", "", {}, _json(wanted().body))  # it was stored all the same
     clock.now += 1.0
-    desk.write()
+    early = desk.write()
     clock.now += 1.0
     result = desk.write()
 
+    assert early.decision.detail == "not known yet"
     assert isinstance(result, Written)
+    assert desk.held == ["walk"]
+
+
+def test_a_late_commit_makes_no_double(desk):
+    """A create that was given up waiting for is given the time that EHRs were seen to take."""
+    desk.wire.faults.extend(["", Reply(504)] if desk.mode == "create" else [Reply(504)])
+    first = desk.write()
+    desk.clock.now += 100
+    early = desk.write()
+    desk.fhir.handle("POST", "/Goal", "", {}, _json(wanted().body))
+    desk.clock.now += 22
+
+    late = desk.write()
+
+    assert first.decision.delay == 122.0
+    assert early.decision.detail == "not known yet"
+    assert isinstance(late, Written)
     assert desk.held == ["walk"]
 
 
 def test_a_lost_answer_to_an_older_version(desk):
     """What was sent is adopted, and the newer version goes on top of it."""
     desk.wire.faults.extend(["", "drop"] if desk.mode == "create" else ["drop"])
-    desk.write("walk", 1)
-    desk.clock.now += desk.lag
+    desk.clock.now += desk.write("walk", 1).decision.delay
 
     result = desk.write("run", 2)
 
