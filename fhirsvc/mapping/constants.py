@@ -67,6 +67,12 @@ def _concept(node: Node, systems: Systems, report: Report) -> dict[str, Any]:
         if name not in _CODING:
             hint = did_you_mean(name, _CODING)
             report("unknown-element", f"a coded constant has no '{name}'{hint}", node.at(name))
+    if not {"code", "text"} & set(node.value):
+        report("required", "a coded constant has 'code' or 'text'", node.mark)
+    for name, child in node.value.items():
+        if name in _CODING and isinstance(child.value, dict | list | None):
+            report("type", f"'{name}' is a word", node.at(name))
+            return {}
     found: dict[str, Any] = {}
     if "code" in node.value:
         coding = {"code": str(node.value["code"].value)}

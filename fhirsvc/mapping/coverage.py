@@ -20,6 +20,8 @@ def unmapped(files: Iterable[MappingFile], used: Mapping[str, set[str]]) -> list
         if file.record in TYPES:
             by_record.setdefault(file.record, []).append(file)
     for record, group in by_record.items():
+        findings += _twice(group)
+        home = max(group, key=lambda file: len(file.skipped)).at("skipped")
         known = {name.replace("[]", ""): field for name, field in fields(record).items()}
         read = {name.replace("[]", "") for name in used[record]}
         skipped = {name: mark for f in group for name, (_, mark) in f.skipped.items()}
@@ -35,5 +37,17 @@ def unmapped(files: Iterable[MappingFile], used: Mapping[str, set[str]]) -> list
                 continue
             if not any(name == s or name.startswith(f"{s}.") for s in skipped):
                 message = f"'{name}' is neither mapped nor skipped with a reason"
-                findings.append(Finding("not-mapped", message, str(group[0].mark)))
+                findings.append(Finding("not-mapped", message, str(home)))
+    return findings
+
+
+def _twice(files: Iterable[MappingFile]) -> list[Finding]:
+    """Files whose resources would have one identity."""
+    findings = []
+    seen: dict[tuple[object, ...], MappingFile] = {}
+    for file in files:
+        first = seen.setdefault((file.resource, file.each, file.part), file)
+        if first is not file:
+            message = f"{first.file} makes the same resource; say 'part' to tell them apart"
+            findings.append(Finding("duplicate-name", message, str(file.at("resource"))))
     return findings

@@ -12,11 +12,44 @@ from typing import Any
 from fhirsvc.errors import Finding
 from fhirsvc.fhir.instruments import Form, Instrument, Item, Option, Question
 from fhirsvc.mapping.grammar import MappingFile, did_you_mean, read
-from fhirsvc.mapping.source import Node, parse
-from fhirsvc.mapping.tables import Row, Systems, Table, read_sources, read_systems, read_table
+from fhirsvc.mapping.shape import TRUTH, WHOLE, WORD, Each, Keys, fits
+from fhirsvc.mapping.source import Mark, Node, parse
+from fhirsvc.mapping.tables import (
+    Row,
+    Systems,
+    Table,
+    read_sources,
+    read_systems,
+    read_table,
+    sources_columns,
+)
 
 INSTRUMENT_BASE = "urn:fhirsvc:Questionnaire:"
-_QUESTION_KEYS = ("linkId", "text", "type", "from", "each", "items")
+SYSTEMS, SOURCES = "codes/systems.yaml", "codes/sources.csv"
+_HEAD = {"version": WORD, "title": WORD}
+_CODE = Keys("a code", {"code": WORD}, {"system": WORD, "display": WORD})
+_INSTRUMENT = Keys(
+    "an instrument",
+    {"instrument": WORD, **_HEAD, "panel": _CODE, "range": Each(WHOLE, 2)},
+    {
+        "total": _CODE,
+        "bands": Each(Keys("a band", {"from": WHOLE, "is": WORD})),
+        "copyright": WORD,
+        "answers": Each(Keys("an answer", {"value": WHOLE, **_CODE.needed}, _CODE.also)),
+        "items": Each(
+            Keys(
+                "an item",
+                {"n": WORD, "text": WORD},
+                {**_CODE.needed, **_CODE.also, "scored": TRUTH},
+            )
+        ),
+    },
+)
+_ASKS: dict[str, Any] = {"linkId": WORD, "text": WORD}
+_QUESTION_ALSO: dict[str, Any] = {"type": WORD, "from": WORD, "each": WORD}
+_QUESTION = Keys("a question", _ASKS, _QUESTION_ALSO)
+_QUESTION_ALSO["items"] = Each(_QUESTION)  # questions below a question
+_FORM = Keys("a form", {"form": WORD, **_HEAD, "items": Each(_QUESTION)})
 _QUESTION_TYPES = ("group", "string", "text", "integer", "decimal", "boolean", "date", "dateTime")
 
 
@@ -34,50 +67,57 @@ class Library:
 
 def read_library(texts: Mapping[str, str]) -> tuple[Library, list[Finding]]:
     """Read every file; what cannot be read is a finding and the rest goes on."""
-    findings: list[Finding] = []
-    systems, wrong = read_systems(texts.get("codes/systems.yaml", "{}"), "codes/systems.yaml")
-    findings += wrong
+    systems, findings = read_systems(texts.get(SYSTEMS, "{}"), SYSTEMS)
+    if findings:  # every code of the folder would be a finding after these
+        return Library(systems, {}, {}, {}, {}, ()), findings
     tables: dict[str, Table] = {}
     instruments: dict[str, Instrument] = {}
     forms: dict[str, Form] = {}
     files: list[MappingFile] = []
+    marks: dict[str, Mark] = {}
     for name, text in sorted(texts.items()):
-        if not name.endswith(".yaml") or name == "codes/systems.yaml":
+        if not name.endswith(".yaml") or name == SYSTEMS:
             continue
         if name.startswith("codes/"):
             table, wrong = read_table(text, name, systems)
             if table is not None:
+                wrong += _once(table.name, "table", table.mark, marks)
                 tables[table.name] = table
         elif name.startswith("instruments/"):
-            wrong = _read_asked(text, name, systems, instruments, forms)
+            wrong = _read_asked(text, name, systems, instruments, forms, marks)
         else:
             file, wrong = read(text, name)
             if file is not None:
                 files.append(file)
         findings += wrong
-    tables |= _instrument_tables(instruments)
-    sources = read_sources(texts.get("codes/sources.csv", "system,code,level\n"))
+    tables |= _instrument_tables(instruments, marks)
+    stated = texts.get(SOURCES, "system,code,level\n")
+    findings += sources_columns(stated, SOURCES)
+    sources = read_sources(stated)
     return Library(systems, sources, tables, instruments, forms, tuple(files)), findings
 
 
-def _instrument_tables(instruments: dict[str, Instrument]) -> dict[str, Table]:
-    """Tables that every instrument fills: its questionnaire, its panel, its total."""
+def _once(name: str, what: str, mark: Mark, marks: dict[str, Mark]) -> list[Finding]:
+    """A finding when another file of the folder has the same name for the same thing."""
+    first = marks.setdefault(f"{what} {name}", mark)
+    if first is mark:
+        return []
+    return [Finding("duplicate-name", f"{what} '{name}' is also in {first.file}", str(mark))]
+
+
+def _instrument_tables(
+    instruments: dict[str, Instrument], marks: dict[str, Mark]
+) -> dict[str, Table]:
+    """Tables that every instrument fills: its questionnaire and its total."""
     if not instruments:
         return {}
-    mark = parse("{}", "instruments/")[0]
-    assert mark is not None  # noqa: S101 - a constant text
-
-    def table(name: str, rows: dict[str, Row]) -> Table:
-        return Table(name, mark.mark, rows)
-
-    each = instruments.items()
+    where = {n: marks[f"instrument {n}"] for n in instruments}
+    canonicals = {n: Row(where[n], i.canonical) for n, i in instruments.items()}
+    totals = {n: Row(where[n], None, (i.total,), i.title) for n, i in instruments.items()}
+    mark = next(iter(where.values()))
     return {
-        "instrument-questionnaire": table(
-            "instrument-questionnaire", {n: Row(mark.mark, i.canonical) for n, i in each}
-        ),
-        "instrument-total": table(
-            "instrument-total", {n: Row(mark.mark, None, (i.total,), i.title) for n, i in each}
-        ),
+        "instrument-questionnaire": Table("instrument-questionnaire", mark, canonicals),
+        "instrument-total": Table("instrument-total", mark, totals),
     }
 
 
@@ -87,6 +127,7 @@ def _read_asked(
     systems: Systems,
     instruments: dict[str, Instrument],
     forms: dict[str, Form],
+    marks: dict[str, Mark],
 ) -> list[Finding]:
     root, findings = parse(text, file)
     if root is None:
@@ -94,18 +135,46 @@ def _read_asked(
     if not isinstance(root.value, dict) or not ({"instrument", "form"} & set(root.value)):
         message = "a file here starts with 'instrument' or 'form'"
         return [*findings, Finding("grammar", message, f"{file}:1:1")]
-    missing = [k for k in ("version", "title") if k not in root.value]
-    if missing:
-        message = f"'{missing[0]}' is missing"
-        return [*findings, Finding("missing-key", message, str(root.mark))]
-    if "form" in root.value:
+    what, shape = ("form", _FORM) if "form" in root.value else ("instrument", _INSTRUMENT)
+    if not fits(root, shape, findings):
+        return findings
+    findings += _once(str(root.value[what].value), what, root.mark, marks)
+    if what == "form":
         form = _form(root, findings)
         forms[form.name] = form
     else:
         instrument = _instrument(root, systems, findings)
-        if instrument is not None:
-            instruments[instrument.name] = instrument
+        instruments[instrument.name] = instrument
+        _sound(instrument, root, findings)
     return findings
+
+
+def _sound(instrument: Instrument, root: Node, findings: list[Finding]) -> None:
+    """What can be wrong with an instrument although each of its parts is well formed."""
+    raw = root.value
+
+    def wrong(message: str, node: Node) -> None:
+        findings.append(Finding("instrument", message, str(node.mark)))
+
+    low, high = instrument.low, instrument.high
+    if low >= high:
+        wrong("the range rises from the lowest total to the highest", raw["range"])
+    bounds = [bound for bound, _ in instrument.bands]
+    for i, bound in enumerate(bounds):
+        if not low <= bound <= high or (i and bound <= bounds[i - 1]):
+            wrong("bands rise, and each begins within the range", _list(raw, "bands")[i])
+    for key, of, name in (("answers", "value", "answer"), ("items", "n", "item")):
+        seen: set[str] = set()
+        for node in _list(raw, key):
+            word = str(node.value[of].value)
+            if word in seen:
+                wrong(f"{name} '{word}' is here twice", node)
+            seen.add(word)
+    scored = [item for item in instrument.items if item.scored]
+    if scored and not scored[0].options:
+        wrong("items without 'answers' cannot be scored", raw["items"])
+    elif scored and high != len(scored) * max(o.value for o in scored[0].options):
+        wrong("the highest total is not what the highest answers add up to", raw["range"])
 
 
 def _coding(node: Node, systems: Systems, findings: list[Finding]) -> dict[str, str]:
@@ -120,12 +189,8 @@ def _coding(node: Node, systems: Systems, findings: list[Finding]) -> dict[str, 
     return found
 
 
-def _instrument(root: Node, systems: Systems, findings: list[Finding]) -> Instrument | None:
+def _instrument(root: Node, systems: Systems, findings: list[Finding]) -> Instrument:
     raw = root.value
-    for key in ("panel", "range"):
-        if key not in raw:
-            findings.append(Finding("missing-key", f"'{key}' is missing", str(root.mark)))
-            return None
     name = str(raw["instrument"].value)
     options = tuple(
         Option(int(node.value["value"].value), _coding(node, systems, findings))
@@ -164,34 +229,38 @@ def _list(raw: dict[str, Node], key: str) -> list[Node]:
 def _form(root: Node, findings: list[Finding]) -> Form:
     raw = root.value
     name = str(raw["form"].value)
+    seen: set[str] = set()  # linkIds are unique in a whole Questionnaire
     return Form(
         name=name,
         version=str(raw["version"].value),
         title=str(raw["title"].value),
         url=INSTRUMENT_BASE + name,
-        questions=tuple(_question(node, findings) for node in _list(raw, "items")),
+        questions=tuple(_question(node, findings, seen) for node in _list(raw, "items")),
     )
 
 
-def _question(node: Node, findings: list[Finding]) -> Question:
-    raw: dict[str, Any] = node.value if isinstance(node.value, dict) else {}
-    for key in raw:
-        if key not in _QUESTION_KEYS:
-            message = f"a question has no '{key}'{did_you_mean(key, _QUESTION_KEYS)}"
-            findings.append(Finding("unknown-key", message, str(node.at(key))))
-    for key in ("linkId", "text"):
-        if key not in raw:
-            findings.append(Finding("missing-key", f"'{key}' is missing", str(node.mark)))
+def _question(node: Node, findings: list[Finding], seen: set[str]) -> Question:
+    raw: dict[str, Node] = node.value
+    link = str(raw["linkId"].value)
+    if link in seen:
+        message = f"linkId '{link}' is here twice"
+        findings.append(Finding("duplicate-key", message, str(raw["linkId"].mark)))
+    seen.add(link)
     kind = str(raw["type"].value) if "type" in raw else "group" if "items" in raw else "text"
     if kind not in _QUESTION_TYPES:
-        hint = did_you_mean(kind, _QUESTION_TYPES)
-        findings.append(Finding("unknown-type", f"no question type '{kind}'{hint}", str(node.mark)))
+        hint = did_you_mean(kind, _QUESTION_TYPES) or f"; it is one of {', '.join(_QUESTION_TYPES)}"
+        message = f"no question type '{kind}'{hint}"
+        findings.append(Finding("unknown-type", message, str(raw["type"].mark)))
+        kind = "group"  # what answers it cannot be asked of an unknown type
+    if not {"from", "each", "items"} & set(raw):
+        message = "a question has 'from', 'each' or 'items': something answers it"
+        findings.append(Finding("line-kind", message, str(node.mark)))
     return Question(
-        linkId=str(raw["linkId"].value) if "linkId" in raw else "",
-        text=str(raw["text"].value) if "text" in raw else "",
+        linkId=link,
+        text=str(raw["text"].value),
         type=kind,
         source=str(raw["from"].value) if "from" in raw else None,
         each=str(raw["each"].value) if "each" in raw else None,
         mark=node.mark,
-        questions=tuple(_question(n, findings) for n in _list(raw, "items")),
+        questions=tuple(_question(n, findings, seen) for n in _list(raw, "items")),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from fhirsvc.fhir.invariants import INVARIANTS, Invariant
-from fhirsvc.mapping.ops import exclusive
+from fhirsvc.mapping.groups import exclusive
 from fhirsvc.mapping.plan import Const, Group, Leaf, Slot
 
 _MOST = 12  # optional elements for which every combination is tried

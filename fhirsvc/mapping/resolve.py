@@ -1,7 +1,8 @@
 """Mapping file to plan: every name looked up, every mistake found before anything runs.
 
 The checker and the compiler are this one walk: what cannot be resolved is a finding with
-``file:line:col`` and the rule's name, and a file with findings has no plan.
+``file:line:col`` and the rule's name, and a file with findings has no plan. It is over 300 lines because it is one walk: its parts share
+the scopes, the lines and the findings, and would pass all of them to one another.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from fhirsvc.errors import Finding
 from fhirsvc.fhir.definitions import Definition, Element, definition, is_resource
-from fhirsvc.mapping import ops
+from fhirsvc.mapping import groups, ops, texts
 from fhirsvc.mapping.constants import expand
 from fhirsvc.mapping.grammar import Condition, Line, MappingFile, did_you_mean
 from fhirsvc.mapping.plan import Const, Each, Group, Leaf, Node, Plan, Slot, Source, Test
@@ -78,23 +79,23 @@ class Resolver:
         """Resolve the whole file."""
         if not self.fields:
             hint = did_you_mean(self.file.record, self.setting.fields)
-            self.report(
-                "unknown-record", f"no record type '{self.file.record}'{hint}", self.file.mark
-            )
+            message = f"no record type '{self.file.record}'{hint}"
+            self.report("unknown-record", message, self.file.at("record"))
             return None
         if not is_resource(self.file.resource):
-            message = f"R4 has no resource '{self.file.resource}'"
-            self.report("unknown-resource", message, self.file.mark)
+            hint = did_you_mean(self.file.resource, self.resources())
+            message = f"R4 has no resource '{self.file.resource}'{hint}"
+            self.report("unknown-resource", message, self.file.at("resource"))
             return None
         test = self.test(self.file.when)
         each = None
         if self.file.each:
-            each = self.list_source(self.file.each, self.file.mark)
+            each = self.list_source(self.file.each, self.file.at("each"))
             if each is None:
                 return None
             self.scopes.append(each.name + "[]")
             if self.file.key:
-                self.source(self.file.key, self.file.mark)
+                self.source(self.file.key, self.file.at("key"))
         root = self.group(None, self.file.resource, self.file.lines, self.file.resource)
         prefix = self.file.record.replace("_", "-") + "."
         return Plan(self.file, root, tuple(self.lines), each, test, prefix)
@@ -122,7 +123,7 @@ class Resolver:
         n = self.number(line) if line else -1
         group = Group(line, n, type_name, tuple(slots), self.test(line.when) if line else None)
         mark = line.mark if line else self.file.mark
-        ops.check_group(shape, group, where, mark, self.report)
+        groups.check_group(shape, group, where, mark, frozenset(gathered), self.report)
         return group
 
     def nodes(self, element: Element, lines: list[Line], where: str) -> list[Node]:
@@ -156,9 +157,9 @@ class Resolver:
         if line.kind == "each":
             return self.each(element, line, where)
         if line.kind == "narrative":
-            return ops.narrative(self, element, line)
+            return texts.narrative(self, element, line)
         if line.kind == "form":
-            return ops.form(self, element, line)
+            return texts.form(self, element, line)
         return self.leaf(element, line, where)
 
     def constant(self, element: Element, line: Line) -> Const | None:
@@ -218,6 +219,12 @@ class Resolver:
                 name = name.rpartition(".")[0]
         yield
         del self.present[before:]
+
+    def resources(self) -> set[str]:
+        """Resource types that the folder's files make or refer to."""
+        made = {f.resource for f in self.setting.files if is_resource(f.resource)}
+        elements = [e for name in made for e in definition(name).elements.values()]
+        return made | {target for e in elements for target in e.targets}
 
     # ---- names --------------------------------------------------------------------------
 

@@ -70,16 +70,16 @@ def parse(text: str, file: str) -> tuple[Node | None, list[Finding]]:
     :returns: the root node (None when there is none) and what is wrong, each ``file:line:col``.
     """
     findings: list[Finding] = []
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)  # looks at every character already
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        at = Mark(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        return None, [Finding("yaml", "a character that YAML does not allow", str(at))]
     try:
         root = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = Mark(file, mark.line + 1, mark.column + 1) if mark else Mark(file, 1, 1)
-        problem = (error.problem or "not YAML").replace("\n", " ")
-        return None, [Finding("yaml", problem, str(where))]
-    except yaml.YAMLError:
-        return None, [Finding("yaml", "a character that YAML does not allow", f"{file}:1:1")]
+        return None, [_not_yaml(error, file)]
     finally:
         loader.dispose()
     if root is None:
@@ -87,8 +87,24 @@ def parse(text: str, file: str) -> tuple[Node | None, list[Finding]]:
     return _node(root, file, findings), findings
 
 
+def _not_yaml(error: yaml.MarkedYAMLError, file: str) -> Finding:
+    """What the parser says; what never ends is placed where it begins."""
+    problem = (error.problem or "not YAML").replace("\n", " ")
+    begun, noticed = error.context_mark, error.problem_mark
+    if begun is not None and "end of stream" in problem:
+        return Finding("yaml", f"{error.context}: it never ends", str(_mark(begun, file)))
+    if begun is not None and error.context and begun.line != (noticed or begun).line:
+        problem = f"{problem}, {error.context} begun at line {begun.line + 1}"
+    mark = noticed or begun
+    return Finding("yaml", problem, str(_mark(mark, file) if mark else Mark(file, 1, 1)))
+
+
+def _mark(mark: yaml.Mark, file: str) -> Mark:
+    return Mark(file, mark.line + 1, mark.column + 1)
+
+
 def _node(raw: Any, file: str, findings: list[Finding]) -> Node:
-    mark = Mark(file, raw.start_mark.line + 1, raw.start_mark.column + 1)
+    mark = _mark(raw.start_mark, file)
     if isinstance(raw, yaml.MappingNode):
         return _mapping(raw, mark, file, findings)
     if isinstance(raw, yaml.SequenceNode):
@@ -100,7 +116,7 @@ def _mapping(raw: Any, mark: Mark, file: str, findings: list[Finding]) -> Node:
     values: dict[str, Node] = {}
     keys: dict[str, Mark] = {}
     for key, value in raw.value:
-        at = Mark(file, key.start_mark.line + 1, key.start_mark.column + 1)
+        at = _mark(key.start_mark, file)
         if not isinstance(key, yaml.ScalarNode):
             findings.append(Finding("yaml", "a key must be a word", str(at)))
             continue

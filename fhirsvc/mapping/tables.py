@@ -14,9 +14,24 @@ from typing import Any
 
 from fhirsvc.errors import Finding
 from fhirsvc.mapping.grammar import did_you_mean
+from fhirsvc.mapping.shape import TRUTH, WORD, Each, Keys, Named, fits
 from fhirsvc.mapping.source import Mark, Node, parse
 
-_ROW_KEYS = ("system", "code", "display", "codings", "text", "sensitivity")
+_SOURCE_COLUMNS = ("system", "code", "level")
+_CODING = {"system": WORD, "code": WORD}
+_ROW = Keys(
+    "a row",
+    {},
+    {
+        **_CODING,
+        "display": WORD,
+        "codings": Each(Keys("a coding", _CODING, {"display": WORD})),
+        "text": WORD,
+        "sensitivity": WORD,
+    },
+)
+_TABLE = Keys("a table", {"table": WORD, "rows": Named()}, {"prefer": Named(WORD)})
+_SYSTEM = Keys("a code system", {"url": WORD}, {"local": TRUTH})
 
 
 @dataclass(frozen=True)
@@ -85,10 +100,14 @@ def read_systems(text: str, file: str) -> tuple[Systems, list[Finding]]:
     """Read ``systems.yaml``: ``alias: url`` or ``alias: {url: …, local: true}``."""
     root, findings = parse(text, file)
     urls, local = {}, set()
-    for alias, node in (root.value if root and isinstance(root.value, dict) else {}).items():
+    if root is None or not fits(root, Named(), findings):
+        return Systems({}, frozenset()), findings
+    for alias, node in root.value.items():
+        if not fits(node, _SYSTEM if isinstance(node.value, dict) else WORD, findings):
+            continue
         row = node.value if isinstance(node.value, dict) else {"url": node}
         urls[alias] = str(row["url"].value)
-        if "local" in row:
+        if "local" in row and row["local"].value:
             local.add(urls[alias])
     return Systems(urls, frozenset(local)), findings
 
@@ -96,19 +115,29 @@ def read_systems(text: str, file: str) -> tuple[Systems, list[Finding]]:
 def read_sources(text: str) -> dict[tuple[str, str], str]:
     """Read ``sources.csv``: ``(system URL, code)`` to level, A or B.
 
-    Level A was read in an HL7 or VSAC file, B in third-party files only.
+    Level A was read in an HL7 or VSAC file, B in third-party files only. A file without its
+    columns has no rows; ``sources_columns`` is what says so.
     """
     rows = csv.DictReader(io.StringIO(text))
+    if not set(_SOURCE_COLUMNS) <= set(rows.fieldnames or ()):
+        return {}
     return {(row["system"], row["code"]): row["level"] for row in rows}
+
+
+def sources_columns(text: str, file: str) -> list[Finding]:
+    """The columns that a ``sources.csv`` lacks."""
+    header = csv.DictReader(io.StringIO(text)).fieldnames or ()
+    return [
+        Finding("missing-key", f"column '{name}' is missing", f"{file}:1:1")
+        for name in _SOURCE_COLUMNS
+        if name not in header
+    ]
 
 
 def read_table(text: str, file: str, systems: Systems) -> tuple[Table | None, list[Finding]]:
     """Read one code table; findings are ``file:line:col``."""
     root, findings = parse(text, file)
-    if root is None:
-        return None, findings
-    if not isinstance(root.value, dict) or "table" not in root.value or "rows" not in root.value:
-        findings.append(Finding("grammar", "a table has 'table' and 'rows'", f"{file}:1:1"))
+    if root is None or not fits(root, _TABLE, findings):
         return None, findings
     rows = {}
     for word, node in root.value["rows"].value.items():
@@ -117,7 +146,17 @@ def read_table(text: str, file: str, systems: Systems) -> tuple[Table | None, li
             rows[word] = row
     prefer = root.value["prefer"].plain() if "prefer" in root.value else {}
     table = Table(str(root.value["table"].value), root.mark, rows, prefer)
+    kinds = {"plain" if row.code is not None else "coded" for row in rows.values() if row.some}
+    if len(kinds) > 1:
+        strange = next(row for row in rows.values() if row.code is not None)
+        message = "a table has plain codes or coded rows, not both"
+        findings.append(Finding("grammar", message, str(strange.mark)))
     findings.extend(_collapses(table))
+    shared = {_name(target) for row in rows.values() if row.some for target in _targets(row)}
+    for name in prefer:
+        if name not in shared:
+            message = f"no row has '{name}'{did_you_mean(name, shared)}"
+            findings.append(Finding("inverse", message, str(root.value["prefer"].at(name))))
     return table, findings
 
 
@@ -126,12 +165,10 @@ def _row(
 ) -> Row | None:
     if node.value is None:
         return Row(mark, None)
+    if not fits(node, _ROW if isinstance(node.value, dict) else WORD, findings):
+        return None
     if not isinstance(node.value, dict):
         return Row(mark, code=str(node.value))
-    for key in node.value:
-        if key not in _ROW_KEYS:
-            message = f"a row has no '{key}'{did_you_mean(key, _ROW_KEYS)}"
-            findings.append(Finding("unknown-key", message, str(node.at(key))))
     plain = node.plain()
     stated = plain.get("codings") or ([plain] if "code" in plain else [])
     codings = []
