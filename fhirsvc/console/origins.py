@@ -120,21 +120,18 @@ def said(value: Any) -> str:
     """A value as a person reads it: codes as ``code display``, references and quantities short."""
     if isinstance(value, str):
         return value
-    if isinstance(value, dict):
-        for known, text in (
-            ("reference", lambda: str(value["reference"])),
-            ("coding", lambda: "; ".join(map(said, value["coding"]))),
-            ("text", lambda: str(value["text"])),
-            ("div", lambda: f"a narrative of {len(str(value['div'])):,} characters"),
-            ("code", lambda: f"{value['code']} {value.get('display', value.get('unit', ''))}"),
-        ):
-            if known in value and "value" not in value:
-                return text()
-        if "system" in value and "value" in value and "code" not in value:
-            return f"{value['system']} {value['value']}"
-        if "value" in value:
-            return f"{value['value']} {value.get('unit', value.get('code', ''))}"
-    return _text(value)
+    if not isinstance(value, dict):
+        return _text(value)
+    if "value" in value:
+        unit = value.get("unit", value.get("code", ""))
+        return f"{value.get('system', '') if not unit else ''} {value['value']} {unit}".strip()
+    if "coding" in value:
+        return "; ".join(map(said, value["coding"]))
+    if "div" in value:
+        return f"a narrative of {len(str(value['div'])):,} characters"
+    if "code" in value:
+        return f"{value['code']} {value.get('display', '')}".strip()
+    return str(value.get("reference") or value.get("text") or _text(value))
 
 
 def _text(value: Any) -> str:
