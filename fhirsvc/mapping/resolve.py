@@ -1,8 +1,8 @@
 """Mapping file to plan: every name looked up, every mistake found before anything runs.
 
 The checker and the compiler are this one walk: what cannot be resolved is a finding with
-``file:line:col`` and the rule's name, and a file with findings has no plan. It is over 300 lines because it is one walk: its parts share
-the scopes, the lines and the findings, and would pass all of them to one another.
+``file:line:col`` and the rule's name, and a file with findings has no plan. It is over 300 lines
+because it is one walk: its parts share the scopes, the lines and the findings.
 """
 
 from __future__ import annotations
