@@ -1,4 +1,7 @@
-"""The part of code generation that reads one value, checks it and shapes it."""
+"""The part of code generation that reads one value, checks it and shapes it.
+
+It is over 300 lines because it is one method for each op of ``ops``, side by side.
+"""
 
 from __future__ import annotations
 
