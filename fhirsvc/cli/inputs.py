@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, BinaryIO, TypeVar
 
 import click
 
 from fhirsvc.cli.output import finding_json, say_finding, say_json
 from fhirsvc.errors import Category, FhirsvcError, Finding
-from fhirsvc.records.reading import Format, Row, format_of, read
+from fhirsvc.fhir.guard import DEFAULT
+from fhirsvc.records.reading import Format, format_of, read
+from fhirsvc.records.rows import BOM, SPACE, Row, json_row
 
 F = TypeVar("F", bound=Callable[..., Any])
 STDIN = "-"
@@ -23,16 +26,27 @@ _POSITION = re.compile(r"\d+:\d+")
 
 @dataclass(frozen=True)
 class Given:
-    """One record of a file; ``file`` is ``<stdin>`` for standard input."""
+    """One record of a file; ``file`` is ``<stdin>`` for standard input.
+
+    A line of NDJSON is read when ``row`` is first asked for, by whichever process asks.
+    """
 
     file: str
-    row: Row
+    line: int
+    unread: bytes | Row
+
+    @cached_property
+    def row(self) -> Row:
+        """The record, or why it could not be read."""
+        if isinstance(self.unread, Row):
+            return self.unread
+        return json_row(self.unread, DEFAULT, self.line)
 
     def locate(self, finding: Finding) -> Finding:
         """The finding with file and line in front of its place."""
         if _POSITION.fullmatch(finding.where):
             return replace(finding, where=f"{self.file}:{finding.where}")
-        return replace(finding, where=f"{self.file}:{self.row.line}: {finding.where}")
+        return replace(finding, where=f"{self.file}:{self.line}: {finding.where}")
 
 
 @dataclass(frozen=True)
@@ -67,8 +81,19 @@ def given(files: Sequence[str], reading: Reading = Reading()) -> Iterator[Given]
         format = reading.format or _format_of(file)
         with opened(file) as source:
             name = "<stdin>" if file == STDIN else file
-            for row in read(source, format, type=reading.type):
-                yield Given(name, row)
+            if format == "ndjson":
+                for line, text in numbered(source):
+                    yield Given(name, line, text)
+            else:
+                for row in read(source, format, type=reading.type):
+                    yield Given(name, row.line, row)
+
+
+def numbered(source: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The lines of NDJSON that are not blank, with their number, without the white space behind."""
+    for number, line in enumerate(source, start=1):
+        if line.strip(SPACE) not in (b"", BOM):
+            yield number, line.rstrip(SPACE)
 
 
 @contextmanager
@@ -99,6 +124,6 @@ def _format_of(file: str) -> Format:
 def say_located(one: Given, finding: Finding, as_json: bool, *, err: bool = False) -> None:
     """Print a finding about one record of a file, with file and line."""
     if as_json:
-        say_json(finding_json(finding, file=one.file, line=one.row.line), err=err)
+        say_json(finding_json(finding, file=one.file, line=one.line), err=err)
     else:
         say_finding(one.locate(finding), err=err)

@@ -88,8 +88,7 @@ class _Runner:
             if not findings and one.row.record is not None:
                 findings = self._map(one.row.record, made, done.unmapped)
             done.findings += [
-                Located(one.file, one.row.line, finding, one.locate(finding))
-                for finding in findings
+                Located(one.file, one.line, finding, one.locate(finding)) for finding in findings
             ]
         done.lines = b"".join(made)
         return done
