@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 import pytest
+import structlog
 from click.testing import CliRunner, Result
 
 from fhirsvc import shipped
@@ -40,12 +42,13 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path, monkeypatch) -> Shell:
+def shell(tmp_path, monkeypatch) -> Iterator[Shell]:
     """A shell with an empty database of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FHIRSVC_DATABASE_URL", f"sqlite:///{tmp_path / 'db' / 'fhirsvc.sqlite'}")
     monkeypatch.setenv("FHIRSVC_LOG_LEVEL", "error")
-    return Shell(tmp_path, CliRunner())
+    yield Shell(tmp_path, CliRunner())
+    structlog.reset_defaults()  # commands configure logging, for what they think is their process
 
 
 def first(type: str) -> dict:
