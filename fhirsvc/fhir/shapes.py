@@ -11,11 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import orjson
+
 from fhirsvc.fhir import leaves
 from fhirsvc.fhir.definitions import Element, definition, is_resource
-from fhirsvc.fhir.invariants import INVARIANTS
+from fhirsvc.fhir.invariants import INVARIANTS, Invariant
 
 MAX_SHAPES = 20_000
+LONG = 40  # characters from which writing a text is quicker than looking at each of them
+MAX_INLINED = 40  # objects asked in place in one function
 Check = Callable[[Any], bool]
 Look = Callable[[tuple[str, ...]], Check | None]
 
@@ -101,6 +105,7 @@ def _remembered(known: set[object], check: Check) -> Check:
 
 
 _NAMESPACE: dict[str, Any] = {
+    "dumps": orjson.dumps,
     "many": _many,
     "refers": _refers,
     "resource_ok": _resource,
@@ -121,7 +126,7 @@ def _type(name: str) -> tuple[Look, Check]:
         if value.__class__ is not dict:
             return False
         shape = tuple(value)
-        found = _shape(name, shape)
+        found = _shape(name, value)
         if found is None:
             return False
         shapes[shape] = found
@@ -131,12 +136,14 @@ def _type(name: str) -> tuple[Look, Check]:
     return _types[name]
 
 
-def _shape(name: str, names: tuple[str, ...]) -> Check | None:
-    """The function for one shape; None for a shape that is never good or one too many."""
-    global _count  # noqa: PLW0603 - one bound for the process, whatever the type
+def _settle(name: str, names: tuple[str, ...]) -> tuple[tuple[str, ...], list[Invariant]] | None:
+    """What is left to ask of objects with these elements: which values, which invariants.
+
+    None when no object with just these elements is good.
+    """
     known = definition(name)
     inner = names[1:] if known.kind == "resource" and names[:1] == ("resourceType",) else names
-    if _count >= MAX_SHAPES or not inner or any(n not in known.elements for n in inner):
+    if not inner or any(n not in known.elements for n in inner):
         return None
     there = dict.fromkeys(inner)
     for element in known.elements.values():
@@ -149,60 +156,101 @@ def _shape(name: str, names: tuple[str, ...]) -> Check | None:
     rules = [r for r in INVARIANTS.get(name, ()) if r.needs <= there.keys()]
     if any(r.static and not r.ok(there) for r in rules):
         return None
+    return inner, [r for r in rules if not r.static]
+
+
+def _shape(name: str, example: dict[str, Any]) -> Check | None:
+    """The function for the shape of an example; None for a shape never good, or one too many."""
+    global _count  # noqa: PLW0603 - one bound for the process, whatever the type
+    settled = _settle(name, tuple(example))
+    if _count >= MAX_SHAPES or settled is None:
+        return None
     _count += 1
-    scope = dict(_NAMESPACE)
-    tests = [_test(known.elements[n], f"v{i}", scope) for i, n in enumerate(inner)]
-    for i, rule in enumerate(r for r in rules if not r.static):
-        scope[f"rule{i}"] = rule.ok
-        tests.append(f"rule{i}(o)")
-    values = "".join(f"v{i}, " for i in range(len(inner)))
-    head = "_, " if inner is not names else ""
-    source = f"def f(o):\n    {head}{values}= o.values()\n    return {' and '.join(tests)}\n"
-    exec(compile(source, f"<{name}>", "exec"), scope)  # noqa: S102 - element names of R4 only
-    made: Check = scope["f"]
-    return made
+    return _Maker(name).function(settled, example)
 
 
-def _test(element: Element, name: str, scope: dict[str, Any]) -> str:
-    """The expression that holds for a good value of an element."""
-    if not element.many:
-        return _one(element, name, scope)
-    if element.primitive:
-        each = _one(element, "x", scope)
-        return f"{name}.__class__ is list and {name} != [] and all([{each} for x in {name}])"
-    if element.type == "Resource":
-        return f"{name}.__class__ is list and {name} != [] and all(map(resource_ok, {name}))"
-    if element.type == "Reference" and element.targets:
-        each = _one(element, "x", scope)
-        return f"{name}.__class__ is list and {name} != [] and all([{each} for x in {name}])"
-    kind = _known(element.type, scope)
-    one = f"(look_{kind}(tuple({name}[0])) or learn_{kind})({name}[0])"
-    several = f"many(look_{kind}, learn_{kind}, {name})"
-    return f"{name}.__class__ is list and ({one} if len({name}) == 1 else {several})"
+class _Maker:
+    """Writes one function. Objects inside are asked in place when they look as in the example."""
 
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.scope = dict(_NAMESPACE)
+        self.inlined = 0
 
-def _one(element: Element, name: str, scope: dict[str, Any]) -> str:
-    if element.codes:
-        allowed = f"codes{len(scope)}"
-        scope[allowed] = frozenset(element.codes)
-        return f"{name} in {allowed}"
-    if element.type in ("string", "markdown"):
-        return f'({name} > "!" and {name}.isprintable() or string_ok({name}))'
-    if element.type in _REMEMBERED:
-        return f"({name} in {element.type}_seen or {element.type}_ok({name}))"
-    if element.primitive:
-        return f"{element.type}_ok({name})"
-    if element.type == "Resource":
-        return f"resource_ok({name})"
-    if element.type == "Reference" and element.targets:
-        allowed = f"targets{len(scope)}"
-        scope[allowed] = frozenset(element.targets)
-        return f"refers({name}, {allowed})"
-    kind = _known(element.type, scope)
-    return f"(look_{kind}(tuple({name})) or learn_{kind})({name})"
+    def function(
+        self, settled: tuple[tuple[str, ...], list[Invariant]], example: dict[str, Any]
+    ) -> Check:
+        """``f(o)``: whether the values of an object of this shape are good."""
+        inner, rules = settled
+        known = definition(self.name)
+        tests = [self.test(known.elements[n], f"v{i}", example[n]) for i, n in enumerate(inner)]
+        tests += [f"{self.keep(rule.ok)}(o)" for rule in rules]
+        values = "".join(f"v{i}, " for i in range(len(inner)))
+        head = "_, " if len(example) > len(inner) else ""
+        body = f"    {head}{values}= o.values()\n    return {' and '.join(tests)}\n"
+        code = compile(f"def f(o):\n{body}", f"<{self.name}>", "exec")
+        exec(code, self.scope)  # noqa: S102 - element names of R4 only
+        made: Check = self.scope["f"]
+        return made
 
+    def keep(self, value: Any) -> str:
+        """A global name for a value."""
+        name = f"k{len(self.scope)}"
+        self.scope[name] = value
+        return name
 
-def _known(name: str, scope: dict[str, Any]) -> str:
-    look, learn = _types.get(name) or _type(name)
-    scope[f"look_{name}"], scope[f"learn_{name}"] = look, learn
-    return name
+    def test(self, element: Element, name: str, value: Any) -> str:
+        """The expression that holds for a good value of an element."""
+        if not element.many:
+            return self.one(element, name, value)
+        if element.type == "Resource":
+            return f"{name}.__class__ is list and {name} != [] and all(map(resource_ok, {name}))"
+        first = value[0] if isinstance(value, list) and value else None
+        if element.primitive or (element.type == "Reference" and element.targets):
+            each = self.one(element, "x", first)
+            return f"{name}.__class__ is list and {name} != [] and all([{each} for x in {name}])"
+        one = self.object(element.type, f"{name}[0]", first)
+        look, learn = (self.keep(f) for f in _types.get(element.type) or _type(element.type))
+        several = f"many({look}, {learn}, {name})"
+        return f"{name}.__class__ is list and ({one} if len({name}) == 1 else {several})"
+
+    def one(self, element: Element, name: str, value: Any) -> str:
+        """The expression for one value."""
+        if element.codes:
+            return f"{name} in {self.keep(frozenset(element.codes))}"
+        if element.type in ("string", "markdown"):
+            plain = f"{name}.isprintable()"
+            if isinstance(value, str) and len(value) > LONG:  # JSON with nothing to escape
+                plain = f"len(dumps({name})) == len({name}) + 2"
+            return f'({name} > "!" and {plain} or string_ok({name}))'
+        if element.type in _REMEMBERED:
+            return f"({name} in {element.type}_seen or {element.type}_ok({name}))"
+        if element.primitive:
+            return f"{element.type}_ok({name})"
+        if element.type == "Resource":
+            return f"resource_ok({name})"
+        if element.type == "Reference" and element.targets:
+            allowed = self.keep(frozenset(element.targets))
+            easy = f"len({name}) == 1 and (r := {name}.get('reference')) is not None"
+            known = f"r[: r.find('/')] in {allowed} and r.isprintable()"
+            return f"({easy} and {known} or refers({name}, {allowed}))"
+        return self.object(element.type, name, value)
+
+    def object(self, kind: str, name: str, example: Any) -> str:
+        """The expression for an object: in place for the example's shape, else by its own."""
+        look, learn = (self.keep(f) for f in _types.get(kind) or _type(kind))
+        settled = _settle(kind, tuple(example)) if isinstance(example, dict) else None
+        if settled is None or self.inlined >= MAX_INLINED:
+            return f"({look}(tuple({name})) or {learn})({name})"
+        self.inlined += 1
+        held = f"c{self.inlined}"
+        known = definition(kind)
+        tests = []
+        for i, n in enumerate(settled[0]):
+            value = f"{held}_{i}"
+            test = self.test(known.elements[n], value, example[n])
+            tests.append(test.replace(value, f"({value} := {held}['{n}'])", 1))
+        tests += [f"{self.keep(rule.ok)}({held})" for rule in settled[1]]
+        shape = self.keep(tuple(example))
+        other = f"({look}(tuple({held})) or {learn})({held})"
+        return f"({' and '.join(tests)} if tuple({held} := {name}) == {shape} else {other})"

@@ -106,9 +106,7 @@ def _plan(
                 {"step_id": "s2", "hours_per_week": 9, "status": "planned"},
             ],
         },
-        "discharge_criteria": [
-            {"criterion_id": f"d{n}", "text": _text(rng, 9)} for n in range(2)
-        ],
+        "discharge_criteria": [{"criterion_id": f"d{n}", "text": _text(rng, 9)} for n in range(2)],
     }
 
 
