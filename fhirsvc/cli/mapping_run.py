@@ -17,7 +17,7 @@ from fhirsvc.errors import FhirsvcError, Finding
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.records import check
 
-CHUNK = 100  # records
+CHUNK = 200  # records
 _LINE = orjson.OPT_APPEND_NEWLINE
 
 
@@ -51,7 +51,7 @@ class Chunk:
 
 
 def mapped(rows: Iterator[Given], job: Job, jobs: int) -> Iterator[Chunk]:
-    """Map records in order; at most two chunks a process are in memory.
+    """Map records in order; at most four chunks a process are in memory.
 
     :raises MappingsError: the mappings have mistakes.
     """
@@ -66,7 +66,7 @@ def mapped(rows: Iterator[Given], job: Job, jobs: int) -> Iterator[Chunk]:
         waiting: deque[Future[Chunk]] = deque()
         for chunk in chunks:
             waiting.append(pool.submit(_run, chunk))
-            if len(waiting) >= 2 * jobs:
+            if len(waiting) >= 4 * jobs:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
