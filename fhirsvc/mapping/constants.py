@@ -7,7 +7,7 @@ from typing import Any
 
 from fhirsvc.fhir.definitions import PRIMITIVES, definition
 from fhirsvc.fhir.leaves import CHECKS
-from fhirsvc.mapping.grammar import did_you_mean
+from fhirsvc.mapping.lines import did_you_mean
 from fhirsvc.mapping.source import Mark, Node
 from fhirsvc.mapping.tables import Systems
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from fhirsvc.errors import Finding
-from fhirsvc.mapping.grammar import MappingFile, did_you_mean
+from fhirsvc.mapping.lines import MappingFile, did_you_mean
 from fhirsvc.records import TYPES, fields
 
 # What every record carries about itself: the store's affair, not the resource's.

@@ -19,8 +19,9 @@ from fhirsvc.mapping.emit import emit
 from fhirsvc.mapping.library import Library, read_library
 from fhirsvc.mapping.plan import Plan
 from fhirsvc.mapping.prune import prune
-from fhirsvc.mapping.resolve import Setting, resolve
+from fhirsvc.mapping.resolve import resolve
 from fhirsvc.mapping.runtime import NAMESPACE, Fault
+from fhirsvc.mapping.setting import Setting
 from fhirsvc.records import TYPES, fields
 
 US_CORE = (6, 7, 8, 9)

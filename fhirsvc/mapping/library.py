@@ -11,7 +11,8 @@ from typing import Any
 
 from fhirsvc.errors import Finding
 from fhirsvc.fhir.instruments import Form, Instrument, Item, Option, Question
-from fhirsvc.mapping.grammar import MappingFile, did_you_mean, read
+from fhirsvc.mapping.grammar import read
+from fhirsvc.mapping.lines import MappingFile, did_you_mean
 from fhirsvc.mapping.shape import TRUTH, WHOLE, WORD, Each, Keys, fits
 from fhirsvc.mapping.source import Mark, Node, parse
 from fhirsvc.mapping.tables import (

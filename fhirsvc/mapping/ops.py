@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fhirsvc.fhir.definitions import Element
-from fhirsvc.mapping.grammar import Line, MappingFile, did_you_mean
+from fhirsvc.mapping.lines import Line, MappingFile, did_you_mean
 from fhirsvc.mapping.plan import Source
 from fhirsvc.mapping.tables import Table
 

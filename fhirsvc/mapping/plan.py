@@ -8,7 +8,7 @@ from typing import Any
 
 from fhirsvc.fhir.definitions import Element
 from fhirsvc.fhir.instruments import Question
-from fhirsvc.mapping.grammar import Condition, Line, MappingFile
+from fhirsvc.mapping.lines import Condition, Line, MappingFile
 
 
 @dataclass(frozen=True)
@@ -166,6 +166,26 @@ def sources_of(questions: Sequence[Asked]) -> Iterator[Source]:
         if asked.source is not None:
             yield asked.source
         yield from sources_of(asked.inner)
+
+
+def constant_of(node: Node) -> Any:
+    """The JSON of a node in which nothing comes from the record."""
+    if isinstance(node, Const):
+        return node.value
+    assert isinstance(node, Group)  # noqa: S101 - callers ask only for fixed nodes
+    return {
+        slot.element.name: (
+            [constant_of(n) for n in slot.nodes]
+            if slot.element.many
+            else constant_of(slot.nodes[0])
+        )
+        for slot in _settled_slots(node)
+    }
+
+
+def _settled_slots(group: Group) -> tuple[Slot, ...]:
+    """The slots of a constant group whose constants carry no condition."""
+    return tuple(s for s in group.slots if all(n.always for n in s.nodes))
 
 
 @dataclass(frozen=True)

@@ -7,37 +7,19 @@ because it is one walk: its parts share the scopes, the lines and the findings.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from fhirsvc.errors import Finding
 from fhirsvc.fhir.definitions import Definition, Element, definition, is_resource
 from fhirsvc.mapping import groups, ops, texts
 from fhirsvc.mapping.constants import expand
-from fhirsvc.mapping.grammar import Condition, Line, MappingFile, did_you_mean
+from fhirsvc.mapping.lines import Condition, Line, MappingFile, did_you_mean
 from fhirsvc.mapping.plan import Const, Each, Group, Leaf, Node, Plan, Slot, Source, Test
+from fhirsvc.mapping.setting import Setting
 from fhirsvc.mapping.source import Mark
-from fhirsvc.mapping.tables import Systems, Table
 from fhirsvc.records import Field
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Everything a mapping file may name."""
-
-    fields: Mapping[str, Mapping[str, Field]]  # record type → path → field
-    tables: Mapping[str, Table]
-    systems: Systems
-    files: tuple[MappingFile, ...]
-    forms: Mapping[str, Any]  # form name → fhir.instruments.Form
-    instruments: Mapping[str, Any]  # instrument name → fhir.instruments.Instrument
-    us_core: int
-
-    def targets(self, record: str, resource: str) -> list[MappingFile]:
-        """The files that make ``resource`` from ``record``."""
-        return [f for f in self.files if (f.record, f.resource) == (record, resource)]
 
 
 @dataclass(frozen=True)
@@ -111,7 +93,7 @@ class Resolver:
                 continue
             name = child.path[0]
             if name not in shape.elements:
-                self.unknown_element(shape, name, child.mark)
+                self.report(*_unknown(shape, name), child.mark)
                 continue
             gathered.setdefault(name, []).append(child)
         slots = []
@@ -257,7 +239,7 @@ class Resolver:
         return Test(condition, source)
 
     def field(self, name: str) -> Field:
-        """The catalogue's entry for a resolved name."""
+        """A field by its resolved name."""
         return self.fields[name]
 
     def source(self, path: str, mark: Mark, *, lists: bool = False) -> Source | None:
@@ -306,20 +288,19 @@ class Resolver:
                 return False
         return True
 
-    def unknown_element(self, shape: Definition, name: str, mark: Mark) -> None:
-        """An element R4 does not have; a choice without its type is the usual slip."""
-        choice = shape.choices().get(name.removesuffix("[x]"))
-        if choice:
-            names = ", ".join(e.name for e in choice)
-            self.report("choice", f"say which of {names}", mark)
-            return
-        hint = did_you_mean(name, shape.elements)
-        self.report("unknown-element", f"{shape.name} has no '{name}'{hint}", mark)
-
 
 def _shift(line: Line) -> Line:
-    return Line(**{**line.__dict__, "path": line.path[1:]})
+    return replace(line, path=line.path[1:])
 
 
 def _unconditional(line: Line) -> Line:
-    return Line(**{**line.__dict__, "when": None})
+    return replace(line, when=None)
+
+
+def _unknown(shape: Definition, name: str) -> tuple[str, str]:
+    """Rule and message for what R4 does not have; a choice without its type is the usual slip."""
+    choice = shape.choices().get(name.removesuffix("[x]"))
+    if choice:
+        return "choice", f"say which of {', '.join(e.name for e in choice)}"
+    hint = did_you_mean(name, shape.elements)
+    return "unknown-element", f"{shape.name} has no '{name}'{hint}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fhirsvc.errors import Finding
-from fhirsvc.mapping.grammar import did_you_mean
+from fhirsvc.mapping.lines import did_you_mean
 from fhirsvc.mapping.source import Node
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fhirsvc.errors import Finding
-from fhirsvc.mapping.grammar import did_you_mean
+from fhirsvc.mapping.lines import did_you_mean
 from fhirsvc.mapping.shape import TRUTH, WORD, Each, Keys, Named, fits
 from fhirsvc.mapping.source import Mark, Node, parse
 

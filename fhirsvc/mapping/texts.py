@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fhirsvc.fhir.definitions import Element
 from fhirsvc.fhir.instruments import Question
-from fhirsvc.mapping.grammar import Line, did_you_mean
+from fhirsvc.mapping.lines import Line, did_you_mean
 from fhirsvc.mapping.ops import COPIES
 from fhirsvc.mapping.plan import Asked, Leaf, Source
 
