@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from datetime import date
 
-_MEMORY = 50_000
+_MEMORY = 10_000
 DATES: set[object] = set()
 DATETIMES: set[object] = set()
 IDS: set[object] = set()

@@ -96,7 +96,7 @@ def _remembered(known: set[object], check: Check) -> Check:
             return True
         if not check(value):
             return False
-        if len(known) >= 50_000:
+        if len(known) >= 10_000:
             known.clear()
         known.add(value)
         return True

@@ -156,9 +156,8 @@ class Mappings:
             for make in makers:
                 make(record, out, None)
         except _MISFITS:
-            # Either the record does not fit, and the traced form says where; or it has a null
-            # where its shape promised a value, and the general form takes it.
-            out = self.forward(record, us_core)
+            self.explain(record, us_core)
+            raise
         out.append(_END)
         return b"\n".join(map(orjson.dumps, out))
 

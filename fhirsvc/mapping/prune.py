@@ -31,12 +31,6 @@ def _absent(source: Source | None, names: frozenset[str]) -> bool:
     )
 
 
-def _sure(source: Source, names: frozenset[str]) -> Source:
-    """A field that is there: the code need not ask. (A null in it makes the code stumble.)"""
-    there = source.depth == 0 and len(source.path) == 1 and source.path[0] in names
-    return replace(source, always=True, required=True) if there else source
-
-
 def _test(test: Test | None, names: frozenset[str]) -> tuple[bool, Test | None]:
     """Whether what stands behind a condition can still apply, and the condition that is left."""
     if test is None or not _absent(test.source, names):
@@ -73,7 +67,6 @@ def _node(node: Node, names: frozenset[str]) -> Node | None:
 def _leaf(leaf: Leaf, names: frozenset[str]) -> Leaf | None:
     if any(_absent(source, names) for source in leaf.sources):
         return None
-    leaf = replace(leaf, sources=tuple(_sure(source, names) for source in leaf.sources))
     if leaf.op == "narrative":
         return replace(leaf, arg=[row for row in leaf.arg if not _absent(row[1], names)])
     if leaf.op == "form":

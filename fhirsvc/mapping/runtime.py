@@ -21,6 +21,7 @@ NARRATIVE_MARK = "\x02"  # no text of a record may have it
 _OPEN = '<div xmlns="http://www.w3.org/1999/xhtml">'
 _HOUSE_ID = re.compile(r"[A-Za-z0-9.-]{1,36}")
 _KNOWN_IDS: set[object] = set()
+_REMEMBERED = 10_000  # ids and references kept, of each kind
 
 
 class Fault(Exception):  # noqa: N818 - it is not reported as it is; forward() makes the error
@@ -37,7 +38,7 @@ def house_id_ok(value: object) -> bool:
     """Whether ``value`` is the id of a record or the key of a list item, 36 characters at most."""
     if not isinstance(value, str) or not _HOUSE_ID.fullmatch(value):
         return False
-    if len(_KNOWN_IDS) >= 50_000:
+    if len(_KNOWN_IDS) >= _REMEMBERED:
         _KNOWN_IDS.clear()
     _KNOWN_IDS.add(value)
     return True
@@ -50,7 +51,7 @@ def refer(known: dict[str, Any], prefix: str, value: str) -> dict[str, str]:
     """
     if not house_id_ok(value):
         raise ValueError("id")
-    if len(known) >= 50_000:
+    if len(known) >= _REMEMBERED:
         known.clear()
     made = known[value] = {"reference": prefix + value}
     return made
@@ -58,7 +59,8 @@ def refer(known: dict[str, Any], prefix: str, value: str) -> dict[str, str]:
 
 def refer_written(known: dict[str, Any], prefix: str, value: str) -> orjson.Fragment:
     """As ``refer``, serialized."""
-    made = orjson.Fragment(orjson.dumps(refer(known, prefix, value)))
+    refer(known, prefix, value)
+    made = orjson.Fragment(f'{{"reference":"{prefix}{value}"}}')  # ids need no escape
     known[value] = made
     return made
 

@@ -12,6 +12,7 @@ import shipped_clinic as clinic
 
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.fhir.validate import validate
+from fhirsvc.mapping.forward import Mappings
 
 PLANTED = ("quiet heron", "glass orchard")  # in internal_notes and psychotherapy_notes
 
@@ -35,6 +36,16 @@ def test_the_three_forms_of_a_mapping_agree():
         traced = [t.resource for t in clinic.mappings().explain(record)]
         assert plain == written
         assert plain == traced
+
+
+def test_a_shape_that_recurs_is_written_as_before():
+    """Code made for recurring shapes gives the same bytes as the code for any record."""
+    mappings = Mappings.load(clinic.texts())
+    for record in clinic.records():
+        first = mappings.ndjson(record)
+        for _ in range(100):
+            mappings.ndjson(record)
+        assert first == mappings.ndjson(record)
 
 
 @pytest.mark.parametrize("us_core", [6, 7, 8, 9])
