@@ -132,7 +132,7 @@ def test_every_key_of_instruments_and_forms_is_on_the_page():
         key
         for name, text in texts().items()
         if name.startswith("instruments/")
-        for key in re.findall(r"(?:^|[ {])([a-zA-Z]+): ?", re.sub(r"#.*|\"[^\"]*\"", "", text))
+        for key in re.findall(r"(?:^|[ {])([a-zA-Z]+): ?", re.sub(r"#.*|\"[^\"]*\"", "", text), re.M)
         if key in {"instrument", "form", "version", "title", "panel", "total", "range", "bands",
                    "answers", "items", "copyright", "scored", "linkId", "text", "type", "from",
                    "each", "n", "value"}
