@@ -14,9 +14,10 @@ from shipped_clinic import ROOT, mappings, texts
 
 from fhirsvc.cli import COMMANDS, main
 from fhirsvc.fhir.definitions import is_resource
-from fhirsvc.mapping import grammar
+from fhirsvc.mapping import grammar, library, tables
 from fhirsvc.mapping.forward import check
 from fhirsvc.mapping.library import read_library
+from fhirsvc.mapping.shape import Each, Keys
 from fhirsvc.mapping.tables import Systems, read_table
 from fhirsvc.records import TYPES
 from fhirsvc.settings import Settings
@@ -125,21 +126,32 @@ def test_the_table_of_the_page_reads():
     assert not table.rows["other"].some
 
 
+def _accepted(shape: object) -> set[str]:
+    """Every key that a shape accepts, whatever its depth."""
+    if isinstance(shape, Each):
+        return _accepted(shape.item) if shape.item is not library._QUESTION else set()
+    if not isinstance(shape, Keys):
+        return set()
+    below = {**shape.needed, **shape.also}
+    return set(below).union(*(_accepted(inner) for inner in below.values()))
+
+
 def test_every_key_of_instruments_and_forms_is_on_the_page():
-    """What the shipped instruments and forms use is explained."""
+    """What a file of instruments/ may say is explained."""
     section = _section(PAGE, "Instruments and forms")
-    used = {
-        key
-        for name, text in texts().items()
-        if name.startswith("instruments/")
-        for key in re.findall(r"(?:^|[ {])([a-zA-Z]+): ?", re.sub(r"#.*|\"[^\"]*\"", "", text), re.M)
-        if key in {"instrument", "form", "version", "title", "panel", "total", "range", "bands",
-                   "answers", "items", "copyright", "scored", "linkId", "text", "type", "from",
-                   "each", "n", "value"}
-    }  # fmt: skip
-    shown = _words(section) | set(re.findall(r"[a-zA-Z]+", " ".join(_spans(section))))
-    assert len(used) > 12
-    assert used - shown == set()
+    shown = set(re.findall(r"[a-zA-Z]+", " ".join(_spans(section))))
+    known = set().union(
+        *map(_accepted, (library._INSTRUMENT, library._FORM, library._QUESTION)),
+        library._QUESTION_TYPES,
+    )
+    assert len(known) > 25
+    assert known - shown == set()
+
+
+def test_every_key_of_tables_is_on_the_page():
+    """What a file of codes/ may say is explained."""
+    shown = _words(_section(PAGE, "Code tables"))
+    assert _accepted(tables._TABLE) | _accepted(tables._ROW) | {"url", "local"} <= shown
 
 
 # ---- README.md: commands, settings, targets -----------------------------------------------
@@ -214,8 +226,8 @@ def test_the_mapping_read_aloud_is_the_shipped_one():
 def test_the_finding_and_the_trace_of_the_readme_are_true():
     """The places that README shows are those of today's file."""
     changed = texts()["goal/Goal.yaml"].replace("{from: statement,", "{from: statment,")
-    library, findings = read_library({**texts(), "goal/Goal.yaml": changed})
-    told = [str(f) for f in [*findings, *check(library)]]
+    read, findings = read_library({**texts(), "goal/Goal.yaml": changed})
+    told = [str(f) for f in [*findings, *check(read)]]
     assert any(line in README for line in told)
     record = (ROOT / "fixtures/goal/met/record.json").read_text(encoding="utf-8")
     steps = mappings().explain(json.loads(record))[0].trace
