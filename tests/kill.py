@@ -192,9 +192,10 @@ def _accept(wired: Wiring, records: list[dict[str, Any]], contents: dict[str, se
 
 
 def _mapped(wired: Wiring, record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The resources of a record; none where its type has no mapping."""
+    """The resources of a record and of what goes with it; none where its type has no mapping."""
     try:
-        return wired.mapper.forward(record, 8)
+        beside = [r for one in wired.companions(record) for r in wired.mapper.forward(one, 8)]
+        return [*beside, *wired.mapper.forward(record, 8)]
     except FhirsvcError as error:
         if error.category == Category.UNSUPPORTED:
             return []
@@ -214,9 +215,9 @@ def _compare(
 ) -> None:
     session = requests.Session()
     session.trust_env = False
-    for record in records:
-        for resource in _mapped(wired, record):
-            _compare_one(session, ehr_url, resource, contents, outcome)
+    wanted = {_name(r): r for record in records for r in _mapped(wired, record)}
+    for resource in wanted.values():
+        _compare_one(session, ehr_url, resource, contents, outcome)
     with wired.database.read() as tx:
         left = tx.execute(
             sa.select(delivery.c.record_type, delivery.c.record_id, delivery.c.reason).where(
