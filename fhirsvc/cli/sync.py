@@ -71,7 +71,7 @@ def resume(name: str, as_json: bool) -> None:
 
 
 @sync.command()
-@click.argument("delivery_id", metavar="ID", type=click.IntRange(1))
+@click.argument("delivery_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
 @json_option
 def retry(delivery_id: int, as_json: bool) -> None:
     """Send a held or dead delivery again."""

@@ -78,7 +78,12 @@ class Journal(Protocol):
         """Note that its effect has to be looked for, from ``settle_at`` on."""
 
     def ack(
-        self, attempt: int | None, outcome: str, remote: Remote, acked: tuple[str, int] | None
+        self,
+        attempt: int | None,
+        outcome: str,
+        remote: Remote,
+        acked: tuple[str, int] | None,
+        status: int | None = None,
     ) -> None:
         """Note what the EHR holds, with our (hash, version) when it is what we sent."""
 
@@ -179,7 +184,7 @@ class Writer:
         )
         if decision.action == "done":
             remote = self._confirm(wanted, known, attempt, answer)
-            self._journal.ack(attempt, "done", remote, (wanted.hash, wanted.version))
+            self._journal.ack(attempt, "done", remote, (wanted.hash, wanted.version), answer.status)
             return Written(remote)
         if decision.unknown:
             # Of an update that is late the version tells; of a create nothing would.

@@ -92,14 +92,19 @@ class LinkJournal:
         self._run(lambda tx: links.unsettled(tx, attempt, now, settle_at, status))
 
     def ack(
-        self, attempt: int | None, outcome: str, remote: Remote, acked: tuple[str, int] | None
+        self,
+        attempt: int | None,
+        outcome: str,
+        remote: Remote,
+        acked: tuple[str, int] | None,
+        status: int | None = None,
     ) -> None:
         """Note what the EHR holds, and wake what waited for this resource to be there."""
         now = self._clock()
 
         def note(tx: sa.Connection) -> None:
             if attempt is not None:
-                links.end(tx, attempt, outcome, now)
+                links.end(tx, attempt, outcome, now, status=status)
             link = self._linked(tx)
             links.ack(
                 tx,

@@ -64,14 +64,22 @@ class Operator:
             return [Status(one, counted.get(one.id, {})) for one in connections.everyone(tx)]
 
     def retry(self, delivery_id: int) -> None:
-        """Send a held or dead delivery again; CONFLICT when it is in another state."""
-        now = self._clock()
-        if not self._database.run(lambda tx: deliveries.retry(tx, delivery_id, now)):
-            raise FhirsvcError(
-                Category.CONFLICT,
-                "only held and dead deliveries are sent again",
-                f"delivery {delivery_id}",
-            )
+        """Send a held or dead delivery again.
+
+        :raises FhirsvcError: NOT_FOUND when there is none with this id, CONFLICT when it is in
+            another state.
+        """
+        now, where = self._clock(), f"delivery {delivery_id}"
+
+        def again(tx: sa.Connection) -> None:
+            if deliveries.retry(tx, delivery_id, now):
+                return
+            if not deliveries.exists(tx, delivery_id):
+                raise FhirsvcError(Category.NOT_FOUND, "no such delivery", where)
+            message = "only held and dead deliveries are sent again"
+            raise FhirsvcError(Category.CONFLICT, message, where)
+
+        self._database.run(again)
 
     def send_now(self, name: str) -> int:
         """Make all pending deliveries of a connection due, and end its rest; returns how many."""

@@ -145,6 +145,12 @@ def retry(tx: sa.Connection, delivery_id: int, now: float) -> bool:
     return move(tx, which, Change("pending", reason="asked for again"), now) == 1
 
 
+def exists(tx: sa.Connection, delivery_id: int) -> bool:
+    """Whether there is a delivery with this id, in whatever state."""
+    which = sa.select(delivery.c.id).where(delivery.c.id == delivery_id)
+    return tx.execute(which).first() is not None
+
+
 def move(
     tx: sa.Connection,
     which: sa.ColumnElement[bool],

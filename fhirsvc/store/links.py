@@ -168,11 +168,20 @@ def end(
     status: int | None = None,
     response: str | None = None,
 ) -> None:
-    """Note how a write ended; what was sent need not be kept any longer."""
+    """Note how a write ended; what was sent need not be kept any longer.
+
+    A status noted before stays when there is none now: what was looked for later was answered then.
+    """
     tx.execute(
         sa.update(attempt)
         .where(attempt.c.id == attempt_id)
-        .values(outcome=outcome, ended_at=now, status=status, response=response, body=None)
+        .values(
+            outcome=outcome,
+            ended_at=now,
+            status=sa.func.coalesce(status, attempt.c.status),
+            response=response,
+            body=None,
+        )
     )
 
 

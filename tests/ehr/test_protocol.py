@@ -46,7 +46,7 @@ class Memory:
         self.said.append(("unknown",))
         self.known = replace(self.known, open=replace(self.known.open, settle_at=settle_at))
 
-    def ack(self, attempt, outcome, remote, acked):
+    def ack(self, attempt, outcome, remote, acked, status=None):
         self.said.append(("ack", outcome))
         self.acked = acked
         self.known = Known(remote.id, remote.etag, remote_fingerprint(remote.body))

@@ -11,7 +11,7 @@ from tiny import care_plan, client, goal
 from wire import BASE
 
 from fhirsvc.ehr.simulated_fhir import Reply
-from fhirsvc.errors import Category, Finding
+from fhirsvc.errors import Category, FhirsvcError, Finding
 from fhirsvc.services.deliver import WAIT_S
 from fhirsvc.store import deliveries, queue, turns
 from fhirsvc.store.connections import NewConnection
@@ -309,6 +309,35 @@ def test_two_matches_hold(house):
 
     assert house.drain() == ["delivered"]
     assert house.fhir.count("Patient") == 1
+
+
+def test_every_answered_write_keeps_its_status(house):
+    """What was done, and what was answered with 503 and looked for later: with the status then."""
+    house.accept(client())
+    house.drain()
+    house.wire.faults.append(Reply(503))
+    house.accept(client(family="Other"))
+    assert house.drain() == ["pending"]
+    house.clock.now += 3600
+    assert house.drain() == ["delivered"]
+
+    with house.database.read() as tx:
+        rows = tx.execute(sa.select(attempt.c.outcome, attempt.c.status).order_by(attempt.c.id))
+        assert rows.all() == [("done", 201), ("absent", 503), ("done", 200)]
+
+
+def test_only_what_is_held_or_dead_is_sent_again(house):
+    """What is delivered is a conflict, what never was is not found; neither is touched."""
+    house.accept(client())
+    house.drain()
+    delivered = house.only("c-1")
+    with pytest.raises(FhirsvcError) as refused:
+        house.operator.retry(delivered.id)
+    assert refused.value.category == Category.CONFLICT
+    with pytest.raises(FhirsvcError) as missing:
+        house.operator.retry(delivered.id + 1)
+    assert missing.value.category == Category.NOT_FOUND
+    assert house.only("c-1") == delivered
 
 
 def test_a_delivery_that_was_taken_away_writes_no_more(house):
