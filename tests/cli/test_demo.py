@@ -1,14 +1,10 @@
-"""The demo and the server as a person starts them: as processes, ended by signals."""
+"""The demo as a person starts it: a process that leaves nothing behind."""
 
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 
 import orjson
 import pytest
@@ -25,25 +21,6 @@ def environment(tmp_path):
         "FHIRSVC_DATABASE_URL": f"sqlite:///{tmp_path / 'f.sqlite'}",
         "FHIRSVC_SWEEP_S": "0.1",
     }
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(url, process, seconds=60):
-    """The body at a URL as soon as there is one."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        assert process.poll() is None, "it ended by itself"
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return answer.read()
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"nothing at {url}")
 
 
 def test_the_demo_delivers_everything_once(tmp_path, environment):
@@ -64,36 +41,3 @@ def test_the_demo_delivers_everything_once(tmp_path, environment):
     assert told["resources"] >= 550
     assert (told["dead"], told["pending"]) == (0, 0)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_serve_answers_delivers_and_ends_cleanly(tmp_path, environment):
-    """A record put over HTTP is there; SIGTERM ends server and worker with exit 0."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen(
-        [*COMMAND, "serve", "--port", str(port)],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        assert wait_for(f"{url}/healthz", process) == b"ok\n"
-        assert b"No records yet" in wait_for(url, process)
-        lock = tmp_path / "f.sqlite-worker.lock"
-        until = time.monotonic() + 30
-        while not lock.exists():
-            assert time.monotonic() < until, "no worker"
-            time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=40)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    assert process.returncode == 0
-    assert out == f"serving {url}/\n"
-    assert "Traceback" not in err
-    assert '"event": "worker_stopped"' in err
