@@ -7,8 +7,10 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import structlog
 
@@ -163,13 +165,37 @@ def build(
     return Wiring(settings, database, check, mapper, validate, companions)
 
 
-def product(settings: Settings) -> Wiring:
+class LateMappings:
+    """The mappings of a folder, compiled when something is mapped: most commands map nothing."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    @cached_property
+    def mappings(self) -> Mappings:
+        """The compiled mappings; a MappingsError names every mistake in them."""
+        return Mappings.load(shipped.mappings(self._folder))
+
+    def forward(self, record: Mapping[str, Any], us_core: int) -> list[dict[str, Any]]:
+        """The resources of one record."""
+        return self.mappings.forward(record, us_core)
+
+    def companions(self, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The forms that a record answers; only an assessment answers any."""
+        return self.mappings.companions(record) if record.get("type") == "assessment" else []
+
+
+def product(settings: Settings, *, late: bool = False) -> Wiring:
     """Wire a process with the shipped record types and the mappings that the settings name.
+
+    With ``late`` the mappings are read when they are first used.
 
     :raises FhirsvcError: INVALID with the place of the first mistake in the mappings, NOT_FOUND
         when there is no such folder.
     """
-    mappings = Mappings.load(shipped.mappings(settings.mappings))
+    mappings = LateMappings(settings.mappings)
+    if not late:
+        _ = mappings.mappings
     return build(
         settings,
         check=check,

@@ -19,10 +19,10 @@ from fhirsvc.app import create_app
 from fhirsvc.cli import FINDINGS, demo_story
 from fhirsvc.cli.demo_story import SimulatedEhr, Told
 from fhirsvc.cli.demo_summary import show
-from fhirsvc.cli.house import LateMapper, house
+from fhirsvc.cli.house import house
 from fhirsvc.cli.output import json_option, say_json
 from fhirsvc.settings import Settings, load
-from fhirsvc.wiring import Wiring
+from fhirsvc.wiring import LateMappings, Wiring
 from fhirsvc.worker import stop_on_signals
 
 Stage = Callable[[str, int], Callable[[int], None]]  # (label, total) → tell how much is done
@@ -84,7 +84,7 @@ def _run(wiring: Wiring, ehr: SimulatedEhr, stop: threading.Event) -> Told:
     started = time.monotonic()
     with _stages() as stage:
         seen = stage("prove the mappings", 1)
-        assert isinstance(wiring.mapper, LateMapper)  # noqa: S101 - house() gives one
+        assert isinstance(wiring.mapper, LateMappings)  # noqa: S101 - house() gives one
         mapped = wiring.mapper.mappings.records()
         seen(1)
         demo_story.connect(wiring, ehr.url)
@@ -117,7 +117,7 @@ def _stages() -> Iterator[Stage]:
 def _serve(wiring: Wiring, port: int, stop: threading.Event) -> None:
     """Show the console page until Ctrl-C, on another port when this one is taken."""
     mapper = wiring.mapper
-    assert isinstance(mapper, LateMapper)  # noqa: S101 - house() gives one
+    assert isinstance(mapper, LateMappings)  # noqa: S101 - house() gives one
     app = create_app(wiring, lambda: mapper.mappings)
     try:
         server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Quiet)

@@ -17,6 +17,7 @@ from fhirsvc import shipped
 from fhirsvc.console import figures
 from fhirsvc.console.figures import TypeFigures
 from fhirsvc.errors import Category, FhirsvcError
+from fhirsvc.mapping.forward import QUESTIONNAIRE
 from fhirsvc.store.connections import NewConnection
 from fhirsvc.store.database import Database
 from fhirsvc.wiring import Clients, Wiring
@@ -44,8 +45,8 @@ class Told:
 
     @property
     def records(self) -> int:
-        """How many records were accepted."""
-        return sum(one.records for one in self.types.values())
+        """How many records were accepted; the forms that went with them are not counted."""
+        return sum(one.records for name, one in self.types.items() if name != QUESTIONNAIRE)
 
     @property
     def is_good(self) -> bool:

@@ -48,13 +48,25 @@ class Chunk:
     lines: bytes = b""
     findings: list[Located] = field(default_factory=list)
     unmapped: Counter[str] = field(default_factory=Counter)
+    forms: dict[str, bytes] = field(default_factory=dict)  # Questionnaires that were answered
 
 
 def mapped(rows: Iterator[Given], job: Job, jobs: int) -> Iterator[Chunk]:
     """Map records in order; at most four chunks a process are in memory.
 
+    Each form that a record answers comes once, before the first answers to it.
+
     :raises MappingsError: the mappings have mistakes.
     """
+    seen: set[str] = set()
+    for chunk in _chunks(rows, job, jobs):
+        new = [line for name, line in chunk.forms.items() if name not in seen]
+        seen.update(chunk.forms)
+        chunk.lines = b"".join([*new, chunk.lines])
+        yield chunk
+
+
+def _chunks(rows: Iterator[Given], job: Job, jobs: int) -> Iterator[Chunk]:
     runner = _Runner(job)
     chunks = iter(lambda: list(islice(rows, CHUNK)), [])
     if jobs == 1:
@@ -86,21 +98,22 @@ class _Runner:
         for one in chunk:
             findings = one.row.findings or check(one.row.record)
             if not findings and one.row.record is not None:
-                findings = self._map(one.row.record, made, done.unmapped)
+                findings = self._map(one.row.record, made, done)
             done.findings += [
                 Located(one.file, one.line, finding, one.locate(finding)) for finding in findings
             ]
         done.lines = b"".join(made)
         return done
 
-    def _map(
-        self, record: dict[str, Any], made: list[bytes], unmapped: Counter[str]
-    ) -> list[Finding]:
+    def _map(self, record: dict[str, Any], made: list[bytes], done: Chunk) -> list[Finding]:
         if record["type"] not in self._mapped:
-            unmapped[record["type"]] += 1
+            done.unmapped[record["type"]] += 1
             return []
         try:
             made.append(self._lines(record))
+            for form in self._mappings.companions(record):
+                if form["id"] not in done.forms:
+                    done.forms[form["id"]] = self._form(form)
         except FhirsvcError as error:
             return [Finding(str(error.category), error.message, error.where)]
         return []
@@ -116,6 +129,11 @@ class _Runner:
             )
             for one in self._mappings.explain(record, us_core)
         )
+
+    def _form(self, form: dict[str, Any]) -> bytes:
+        (made,) = self._mappings.forward(form)
+        shown = {"resource": made, "trace": []} if self._job.trace else made
+        return orjson.dumps(shown, option=_LINE)
 
 
 _RUNNERS: list[_Runner] = []  # of this process, when it is one of several

@@ -16,6 +16,7 @@ from fhirsvc.errors import Category, FhirsvcError, Finding
 from fhirsvc.fhir.instruments import Form, Instrument
 from fhirsvc.mapping.coverage import unmapped
 from fhirsvc.mapping.emit import emit
+from fhirsvc.mapping.grammar import US_CORE
 from fhirsvc.mapping.library import Library, read_library
 from fhirsvc.mapping.plan import Plan
 from fhirsvc.mapping.prune import prune
@@ -24,7 +25,6 @@ from fhirsvc.mapping.runtime import NAMESPACE, Fault
 from fhirsvc.mapping.setting import Setting
 from fhirsvc.records import TYPES, fields
 
-US_CORE = (6, 7, 8, 9)
 Resource = dict[str, Any]
 QUESTIONNAIRE = "questionnaire"  # a form as a record; nobody sends it, it goes with its answers
 _MISFITS = (Fault, KeyError, TypeError, AttributeError, ValueError)

@@ -20,6 +20,7 @@ from typing import Any
 from fhirsvc.errors import Finding
 from fhirsvc.mapping.lines import Condition, Line, MappingFile, did_you_mean
 from fhirsvc.mapping.source import Mark, Node, parse
+from fhirsvc.records.shapes import SENSITIVITIES
 
 KINDS = ("value", "from", "each", "elements", "narrative", "form")
 TRANSFORMS = (
@@ -100,7 +101,7 @@ class _Reader:
             key=self.word(root, "key"),
             part=self.word(root, "part"),
             when=self.when(root.value.get("when")),
-            sensitivity=self.word(root, "sensitivity"),
+            sensitivity=self.label(root),
             lines=self.elements(root.value["elements"]),
             skipped=self.skipped(root.value.get("skipped")),
             keys=root.keys or {},
@@ -152,6 +153,7 @@ class _Reader:
         self.unknown(node, _LINE_KEYS[kind], f"a '{kind}' line")
         self.closed(node, "as", TRANSFORMS)
         self.closed(node, "owner", OWNERS)
+        self.closed(node, "sensitivity", SENSITIVITIES)
         if kind == "each":
             if "elements" not in node.value and "from" not in node.value:
                 self.add("line-kind", "'each' needs 'elements' or 'from'", mark)
@@ -237,6 +239,11 @@ class _Reader:
                 self.add("grammar", f"'{key}' is a word", child.mark)
             return None
         return str(child.value)
+
+    def label(self, root: Node) -> str | None:
+        """The sensitivity of a whole file."""
+        self.closed(root, "sensitivity", SENSITIVITIES)
+        return self.word(root, "sensitivity")
 
     def closed(self, node: Node, key: str, allowed: tuple[str, ...]) -> None:
         word = self.word(node, key)

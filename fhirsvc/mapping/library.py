@@ -24,6 +24,7 @@ from fhirsvc.mapping.tables import (
     read_table,
     sources_columns,
 )
+from fhirsvc.records.instruments import SEVERITIES
 
 INSTRUMENT_BASE = "urn:fhirsvc:Questionnaire:"
 SYSTEMS, SOURCES = "codes/systems.yaml", "codes/sources.csv"
@@ -164,6 +165,11 @@ def _sound(instrument: Instrument, root: Node, findings: list[Finding]) -> None:
     for i, bound in enumerate(bounds):
         if not low <= bound <= high or (i and bound <= bounds[i - 1]):
             wrong("bands rise, and each begins within the range", _list(raw, "bands")[i])
+    for band in _list(raw, "bands"):
+        word = str(band.value["is"].value)
+        if word not in SEVERITIES:
+            message = f"records have no band '{word}'{did_you_mean(word, SEVERITIES)}"
+            findings.append(Finding("unknown-band", message, str(band.at("is"))))
     for key, of, name in (("answers", "value", "answer"), ("items", "n", "item")):
         seen: set[str] = set()
         for node in _list(raw, key):

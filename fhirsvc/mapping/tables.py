@@ -16,6 +16,7 @@ from fhirsvc.errors import Finding
 from fhirsvc.mapping.lines import did_you_mean
 from fhirsvc.mapping.shape import TRUTH, WORD, Each, Keys, Named, fits
 from fhirsvc.mapping.source import Mark, Node, parse
+from fhirsvc.records.shapes import SENSITIVITIES
 
 _SOURCE_COLUMNS = ("system", "code", "level")
 _CODING = {"system": WORD, "code": WORD}
@@ -170,6 +171,11 @@ def _row(
     if not isinstance(node.value, dict):
         return Row(mark, code=str(node.value))
     plain = node.plain()
+    label = plain.get("sensitivity")
+    if label is not None and label not in SENSITIVITIES:
+        hint = did_you_mean(label, SENSITIVITIES) or f"; it is one of {', '.join(SENSITIVITIES)}"
+        message = f"'{label}' is no 'sensitivity'{hint}"
+        findings.append(Finding("unknown-sensitivity", message, str(node.at("sensitivity"))))
     stated = plain.get("codings") or ([plain] if "code" in plain else [])
     codings = []
     for coding in stated:
@@ -186,7 +192,7 @@ def _row(
     if not codings and not plain.get("text"):
         findings.append(Finding("grammar", f"'{word}' gives neither code nor text", str(mark)))
         return None
-    return Row(mark, None, tuple(codings), plain.get("text"), plain.get("sensitivity"))
+    return Row(mark, None, tuple(codings), plain.get("text"), label)
 
 
 def _targets(row: Row) -> list[object]:
