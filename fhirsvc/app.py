@@ -12,17 +12,14 @@ import structlog
 from flask import Flask, Response, g, render_template, request
 
 from fhirsvc import settings as settings_
-from fhirsvc import shipped
 from fhirsvc.api.ops import Counts, ops
 from fhirsvc.api.problems import register
 from fhirsvc.api.records import record_routes
 from fhirsvc.console import figures
 from fhirsvc.console.pages import Desk, console
-from fhirsvc.fhir.validate import validate
 from fhirsvc.mapping.forward import Mappings
-from fhirsvc.records import check
 from fhirsvc.store import records
-from fhirsvc.wiring import Wiring, build, configure_logs
+from fhirsvc.wiring import LateMappings, Wiring, configure_logs, product
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 LARGEST = 64 * 1024 * 1024  # bytes of a request's body
@@ -69,9 +66,8 @@ def from_settings(hosts: Sequence[str] | None = LOOPBACK) -> Flask:
     """
     settings = settings_.load()
     configure_logs(settings.log_level)
-    mappings = Mappings.load(shipped.mappings(settings.mappings))
-    wiring = build(settings, check=check, mapper=mappings, validate=validate)
-    return create_app(wiring, lambda: mappings, hosts=hosts)
+    late = LateMappings(settings.mappings)
+    return create_app(product(settings, mappings=late), lambda: late.mappings, hosts=hosts)
 
 
 def _counts(tx: sa.Connection) -> Counts:

@@ -185,15 +185,17 @@ class LateMappings:
         return self.mappings.companions(record) if record.get("type") == "assessment" else []
 
 
-def product(settings: Settings, *, late: bool = False) -> Wiring:
+def product(
+    settings: Settings, *, mappings: LateMappings | None = None, late: bool = False
+) -> Wiring:
     """Wire a process with the shipped record types and the mappings that the settings name.
 
-    With ``late`` the mappings are read when they are first used.
+    With ``late`` the mappings are read when they are first used; ``mappings`` shares them.
 
     :raises FhirsvcError: INVALID with the place of the first mistake in the mappings, NOT_FOUND
         when there is no such folder.
     """
-    mappings = LateMappings(settings.mappings)
+    mappings = mappings or LateMappings(settings.mappings)
     if not late:
         _ = mappings.mappings
     return build(
