@@ -10,7 +10,9 @@ from typing import Any
 import orjson
 
 from fhirsvc.mapping.forward import Traced
+from fhirsvc.records import TYPES, fields
 
+WITHHELD = "(kept with the record, shown nowhere)"
 _STEP = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
 
 
@@ -54,9 +56,18 @@ def side_by_side(
     record: Mapping[str, Any], traced: Sequence[Traced]
 ) -> tuple[list[Line], list[Shown]]:
     """Print a record as lines and its resources as elements, each pointing at the other."""
-    lines = dict(_lines(dict(record)))
+    lines = dict(_lines(_shareable(record)))
     shown = [_shown(n, one, lines) for n, one in enumerate(traced, start=1)]
     return list(lines.values()), shown
+
+
+def _shareable(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record without the words of its psychotherapy notes: they are for their author only."""
+    if record.get("type") not in TYPES:
+        return dict(record)
+    known = fields(str(record["type"]))
+    closed = {name for name, one in known.items() if one.sensitivity == "PSYTHPN"}
+    return {name: WITHHELD if name in closed else value for name, value in record.items()}
 
 
 def _lines(record: dict[str, Any]) -> Iterator[tuple[str, Line]]:

@@ -167,7 +167,9 @@ class Mappings:
         return found
 
     def explain(self, record: Mapping[str, Any], us_core: int = 8) -> list[Traced]:
-        """As ``forward``, with the origin of every element."""
+        """As ``forward``, with the origin of every element (a form has none: it is a file)."""
+        if isinstance(record, dict) and record.get("type") == QUESTIONNAIRE:
+            return [Traced(resource, ()) for resource in self._questionnaire(record)]
         found = []
         for compiled in self._for(record, us_core):
             out: list[Resource] = []

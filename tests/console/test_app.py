@@ -101,6 +101,31 @@ def test_a_field_and_its_element_point_at_each_other(web, wiring):
     assert "client/Patient.yaml:" in row
 
 
+def test_psychotherapy_notes_are_on_no_page(web, wiring):
+    """The page says that they are there and not what they say; other notes of the team it shows."""
+    plans = [orjson.loads(line) for line in shipped.demo()["care_plan.ndjson"].splitlines()]
+    plan = next(one for one in plans if "psychotherapy_notes" in one)
+    wiring.publisher.accept([plan])
+    page = web.get(f"/records/care_plan/{plan['id']}").text
+    assert "psychotherapy_notes" in page
+    assert "kept with the record, shown nowhere" in page
+    assert "glass orchard" in plan["psychotherapy_notes"]
+    assert "glass orchard" not in page
+
+
+def test_a_form_that_went_along_has_a_page_too(wiring, mappings):
+    """The Questionnaire that an assessment's answers name."""
+    wiring.companions = mappings.companions
+    wiring.publisher.accept([first("assessment")])
+    page = (
+        create_app(wiring, lambda: mappings)
+        .test_client()
+        .get("/records/questionnaire/assessment-core")
+    )
+    assert page.status_code == 200
+    assert "Questionnaire" in page.text
+
+
 def test_what_a_record_says_is_never_markup(web, wiring):
     """On the record's page, on the left and on the right; in a search, too."""
     plan = {**first("care_plan"), "summary": NASTY, "title": NASTY}

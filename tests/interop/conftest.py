@@ -17,7 +17,8 @@ from servers import HapiServer, NotAvailableError, PostgresServer, Validator
 
 
 @contextlib.contextmanager
-def _skip_if_absent() -> Iterator[None]:
+def skip_if_absent() -> Iterator[None]:
+    """Skip, or fail where servers are required, when what is started here cannot be."""
     try:
         yield
     except NotAvailableError as absent:
@@ -31,7 +32,7 @@ def _skip_if_absent() -> Iterator[None]:
 def _hapi() -> Iterator[HapiServer]:
     """Return a HAPI FHIR R4 server in memory, shared: use identifiers of your own."""
     with contextlib.ExitStack() as stack:
-        with _skip_if_absent():
+        with skip_if_absent():
             server = stack.enter_context(HapiServer())
         yield server
 
@@ -49,7 +50,7 @@ def _validator() -> Iterator[Callable[[str], Validator]]:
 
         def for_version(version: str) -> Validator:
             if version not in started:
-                with _skip_if_absent():
+                with skip_if_absent():
                     packages = [] if version == "R4" else us_core(version)
                     started[version] = stack.enter_context(Validator(packages))
             return started[version]
@@ -61,6 +62,6 @@ def _validator() -> Iterator[Callable[[str], Validator]]:
 def _postgres() -> Iterator[PostgresServer]:
     """Return a PostgreSQL server, shared: take ``new_database()`` for a test of your own."""
     with contextlib.ExitStack() as stack:
-        with _skip_if_absent():
+        with skip_if_absent():
             server = stack.enter_context(PostgresServer())
         yield server
