@@ -59,21 +59,6 @@ class Instrument:
         """``url|version``: responses name the version they answered (SDC)."""
         return f"{self.url}|{self.version}"
 
-    def band(self, total: int) -> str | None:
-        """The house word of the band a total falls in."""
-        found = None
-        for bound, word in self.bands:
-            if total >= bound:
-                found = word
-        return found
-
-    def score(self, answers: dict[str, int]) -> int | None:
-        """The total of complete answers; None when a scored item is missing."""
-        scored = [item for item in self.items if item.scored]
-        if not scored or any(item.n not in answers for item in scored):
-            return None
-        return sum(answers[item.n] for item in scored)
-
     def answers(self) -> dict[str, dict[int, dict[str, Any]]]:
         """Item number and value to the QuestionnaireResponse item that says so."""
         return {

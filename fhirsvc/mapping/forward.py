@@ -120,11 +120,6 @@ class Mappings:
         """The record types that have a mapping."""
         return tuple(t for t in TYPES if any(f.record == t for f in self.library.files))
 
-    def version(self, record_type: str) -> str:
-        """The versions of a record type's files, as one text."""
-        files = [f for f in self.library.files if f.record == record_type]
-        return ", ".join(f"{f.file}@{f.version}" for f in files)
-
     def forward(self, record: Mapping[str, Any], us_core: int = 8) -> list[Resource]:
         """The resources of one record. They share constants: treat them as frozen.
 
