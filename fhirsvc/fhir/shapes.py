@@ -17,7 +17,7 @@ from fhirsvc.fhir import leaves
 from fhirsvc.fhir.definitions import Element, definition, is_resource
 from fhirsvc.fhir.invariants import INVARIANTS, Invariant
 
-MAX_SHAPES = 20_000
+MAX_SHAPES = 5_000
 LONG = 40  # characters from which writing a text is quicker than looking at each of them
 MAX_INLINED = 40  # objects asked in place in one function
 Check = Callable[[Any], bool]

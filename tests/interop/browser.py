@@ -29,7 +29,9 @@ class Visit:
         self.page.on("response", self._answer)
         self.page.on("console", lambda said: self.complaints.append(f"{said.type}: {said.text}"))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("requestfailed", lambda one: self.complaints.append(f"failed: {one.url}"))
+        self.page.on(
+            "requestfailed", lambda one: self.complaints.append(f"failed: {one.url} {one.failure}")
+        )
 
     @property
     def hosts(self) -> set[str | None]:
