@@ -102,6 +102,7 @@ def test_every_page_is_whole_and_asks_nobody_else(
     with visiting(browser, java_script_enabled=javascript) as visit:
         for address in addresses:
             _see(visit, address)
+            visit.page.wait_for_load_state("networkidle")  # the icon comes after the page
         assert visit.complaints == []
         assert {status for status, _ in visit.answered} <= {200, 304}  # 304: the style, again
         assert visit.hosts == {"127.0.0.1"}
