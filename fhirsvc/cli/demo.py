@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import tempfile
 import threading
@@ -119,11 +120,12 @@ def _serve(wiring: Wiring, port: int, stop: threading.Event) -> None:
     mapper = wiring.mapper
     assert isinstance(mapper, LateMappings)  # noqa: S101 - house() gives one
     app = create_app(wiring, lambda: mapper.mappings)
-    try:
-        server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Quiet)
-    except (OSError, SystemExit):
-        server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
-        click.echo(f"port {port} is taken", err=True)
+    with socket.socket() as probe:
+        is_free = not port or probe.connect_ex(("127.0.0.1", port)) != 0
+    if not is_free:
+        click.echo(f"port {port} is taken by another program; another one is chosen", err=True)
+    chosen = port if is_free else 0
+    server = make_server("127.0.0.1", chosen, app, threaded=True, request_handler=_Quiet)
     click.echo(f"Look around: http://127.0.0.1:{server.port}/   (Ctrl-C ends the demo)", err=True)
     serving = threading.Thread(target=server.serve_forever)
     serving.start()
