@@ -27,6 +27,17 @@ _EXIT: dict[Category, int] = {
     Category.FAULT: OTHER_SIDE,
 }
 
+# What is wrong with the file itself. https://www.sqlite.org/rescode.html
+_SAID_BY_SQLITE = (
+    "attempt to write a readonly database",
+    "database disk image is malformed",
+    "database is locked",
+    "database or disk is full",
+    "disk I/O error",
+    "file is not a database",
+    "unable to open database file",
+)
+
 # Name → where it is and what it does: help is printed without importing any of them.
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo:demo", "The whole story on made-up records, against a simulated EHR."),
@@ -93,8 +104,13 @@ def _report(error: Exception) -> int:
         return _EXIT[error.category]
     kind = type(error)
     if kind.__module__.startswith("sqlalchemy."):
-        # Its text may hold statements; the type says enough.
-        _complain(f"database: cannot be used ({kind.__name__})")
+        # Its text may hold statements and, of a driver's unknown error, values.
+        said = str(getattr(error, "orig", ""))
+        why = said if said in _SAID_BY_SQLITE else kind.__name__
+        _complain(f"database: cannot be used ({why})")
+        return OTHER_SIDE
+    if isinstance(error, OSError) and error.strerror:
+        _complain(f"files: {error.strerror}")
         return OTHER_SIDE
     _complain(f"unexpected {kind.__name__}; please report it (FHIRSVC_DEBUG=1 shows where)")
     return OTHER_SIDE

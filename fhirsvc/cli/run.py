@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import socket
 import subprocess
 import sys
@@ -45,7 +46,9 @@ def worker(ctx: click.Context, until_idle: bool, with_input: bool, as_json: bool
 
 
 def _stop_at_end_of_input(stop: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    # Not sys.stdin: its lock, held by a thread that still reads, is fatal when the process ends.
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
     stop.set()
 
 

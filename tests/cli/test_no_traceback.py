@@ -114,7 +114,7 @@ def test_a_database_that_is_none_is_one_line(shell, monkeypatch):
     (shell.folder / "notes.txt").write_bytes(b"not a database at all " * 100)
     result = shell("sync", "status")
     assert result.exit_code == 3
-    assert result.stderr == "error: database: cannot be used (DatabaseError)\n"
+    assert result.stderr == "error: database: cannot be used (file is not a database)\n"
 
 
 def test_an_unexpected_error_names_its_type_alone(shell, monkeypatch):
@@ -144,6 +144,17 @@ def test_a_reader_that_goes_away_is_no_error(shell, client_record):
     process.stderr.close()
     assert process.wait(60) == 141
     assert said == b""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_full_disk_is_one_line(shell, client_record):
+    """What cannot be written is said, wherever it goes."""
+    file = shell.file("c.ndjson", *[client_record] * 200)
+    command = [sys.executable, "-m", "fhirsvc.cli", "map", "run", str(file)]
+    with open("/dev/full", "wb") as full:
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert run.returncode == 3
+    assert run.stderr == b"error: files: No space left on device\n"
 
 
 def test_help_and_check_start_without_the_rest():

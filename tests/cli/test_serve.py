@@ -137,3 +137,20 @@ def test_serve_takes_a_record_delivers_it_and_ends_cleanly(tmp_path, environment
     assert "Traceback" not in err
     assert record["name"] not in err
     assert '"event": "worker_stopped"' in err
+
+
+def test_a_worker_that_fails_beside_a_server_ends_with_a_message(tmp_path, environment):
+    """It still waits for its input to end when it stops: that is no crash at the very end."""
+    (tmp_path / "f.sqlite-worker.lock").mkdir()  # what it wants to lock cannot be opened
+    process = subprocess.Popen(
+        [*COMMAND, "worker", "--with-input"],
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        said = process.stderr.read()
+        assert process.wait(30) == 3
+    assert said == "error: files: Is a directory\n"
