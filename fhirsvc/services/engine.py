@@ -22,6 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
+from dbos import _dbos as dbos_module
 from dbos import error as dbos_error
 
 # Jobs are only taken by processes of the same version; a lane's arguments have not changed since.
@@ -72,6 +73,7 @@ class DurableEngine:
 
     def stop(self) -> None:
         """Take no more jobs; whatever still runs is cut off."""
+        _wait_no_more()
         DBOS.destroy(destroy_registry=True)
         if self._database is not None:
             self._database.dispose()
@@ -158,6 +160,18 @@ class DurableEngine:
         finally:
             with self._lock:
                 self._active.discard(key)
+
+
+def _wait_no_more() -> None:
+    """Let jobs fail whose database is gone.
+
+    The engine has them try for ever, in threads that a process waits for at its end. There is no
+    option for this but on its client; nothing is lost, what to send stands in our own tables.
+    """
+    dbos = getattr(dbos_module, "_dbos_global_instance", None)
+    database = getattr(dbos, "_sys_db_field", None)
+    if database is not None:
+        database._retry_connection_errors = False
 
 
 def _lane_of(workflow_id: str) -> tuple[int, int]:
