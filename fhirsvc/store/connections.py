@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import asdict, dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import sqlalchemy as sa
 
@@ -61,11 +62,25 @@ def add(tx: sa.Connection, new: NewConnection, now: float) -> Connection:
     return Connection(**row.mappings().one())
 
 
+def _split(text: str) -> SplitResult:
+    """The parts of an address, none of them when it is no address: an open bracket, a port of 0."""
+    try:
+        url = urlsplit(text)
+        return url if url.port != 0 else urlsplit("")
+    except ValueError:
+        return urlsplit("")
+
+
+def _can_be_asked(text: str, url: SplitResult) -> bool:
+    plain = text.isascii() and text.isprintable() and " " not in text
+    return plain and url.scheme in ("http", "https") and bool(url.hostname)
+
+
 def _check(new: NewConnection) -> None:
-    url = urlsplit(new.base_url)
+    url = _split(new.base_url)
     rules = [
         (bool(_NAME.fullmatch(new.name)), "name", "lower-case letters, digits and dashes, ≤ 40"),
-        (url.scheme in ("http", "https") and bool(url.hostname), "base_url", "an http(s) URL"),
+        (_can_be_asked(new.base_url, url), "base_url", "an http(s) URL"),
         (not (url.username or url.password), "base_url", "no user or password: use auth"),
         (not (url.query or url.fragment), "base_url", "no query and no fragment"),
         (new.auth in ("none", "basic", "bearer"), "auth", "none, basic or bearer"),
@@ -76,9 +91,9 @@ def _check(new: NewConnection) -> None:
             "env:NAME or file:PATH, never the secret itself",
         ),
         (new.write_mode in ("conditional", "create"), "write_mode", "conditional or create"),
-        (new.rate > 0, "rate", "more than 0"),
+        (0 < new.rate < math.inf, "rate", "more than 0"),
         (new.burst >= 1, "burst", "at least 1"),
-        (new.index_lag_s >= 0, "index_lag_s", "0 or more"),
+        (0 <= new.index_lag_s < math.inf, "index_lag_s", "0 or more"),
         (1 <= new.concurrency <= 64, "concurrency", "1 to 64"),
         (6 <= new.us_core <= 9, "us_core", "6, 7, 8 or 9"),
     ]
