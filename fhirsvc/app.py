@@ -17,6 +17,7 @@ from fhirsvc.api.problems import register
 from fhirsvc.api.records import record_routes
 from fhirsvc.console import figures
 from fhirsvc.console.pages import Desk, console
+from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.store import records
 from fhirsvc.wiring import LateMappings, Wiring, configure_logs, product
@@ -82,6 +83,8 @@ def _begin() -> None:
     g.started = time.perf_counter()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(correlation_id=g.correlation_id)
+    if "\0" in request.path:  # PostgreSQL takes no text with one
+        raise FhirsvcError(Category.NOT_FOUND, "no such address")
 
 
 def _finish(response: Response) -> Response:

@@ -21,6 +21,7 @@ from fhirsvc.store.database import Database
 from fhirsvc.store.records import Version
 from fhirsvc.store.tables import STATES, delivery
 
+LARGEST = 2**31 - 1  # of the numbers that both databases take for a delivery or a version
 LATEST = 25
 PAGE = 200
 US_CORE = 8  # of a record's page while there is no connection that says which
@@ -57,7 +58,7 @@ def console(desk: Desk) -> Blueprint:
     pages.add_url_rule("/", "home", lambda: _home(desk))
     pages.add_url_rule("/deliveries", "deliveries", lambda: _deliveries(desk))
     pages.add_url_rule(
-        "/deliveries/<int:delivery_id>",
+        f"/deliveries/<int(max={LARGEST}):delivery_id>",
         "delivery",
         lambda delivery_id: _delivery(desk, delivery_id),
     )
@@ -71,7 +72,7 @@ def _when(seconds: float) -> str:
 
 
 def _home(desk: Desk) -> str | Response:
-    wanted = request.args.get("find", "").strip()[:64]
+    wanted = request.args.get("find", "").replace("\0", "").strip()[:64]
     with desk.database.read() as tx:
         types = figures.by_type(tx)
         resources = figures.resources(tx)
@@ -140,6 +141,8 @@ def _delivery(desk: Desk, delivery_id: int) -> str:
 
 def _record(desk: Desk, type: str, id: str) -> str:
     number = request.args.get("version", type=int)
+    if number is not None and not 0 < number <= LARGEST:
+        raise FhirsvcError(Category.NOT_FOUND, "no such version", f"{type}/{id}")
     with desk.database.read() as tx:
         version = records.version(tx, (type, id), number)
         versions = records.history(tx, (type, id))

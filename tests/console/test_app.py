@@ -240,6 +240,24 @@ def test_errors_are_pages_for_browsers_and_problems_for_programs(web):
     assert web.post("/healthz").status_code == 405
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/deliveries/99999999999999999999999",
+        "/deliveries/2147483648",
+        "/records/client/client-01?version=99999999999999999999",
+        "/records/client/client-01?version=0",
+        "/records/client/%00",
+        "/api/v1/records/client/a%00",
+    ],
+)
+def test_what_no_database_can_hold_is_not_found(web, wiring, address):
+    """Numbers and texts beyond what the databases take are no fault of ours."""
+    everything(wiring)
+    assert web.get("/?find=%00client-01").status_code == 302
+    assert web.get(address).status_code == 404
+
+
 def test_what_goes_wrong_unexpectedly_says_nothing_of_it(wiring):
     """500 and the type in the log; never the text, which may hold values."""
 
