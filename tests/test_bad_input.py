@@ -259,7 +259,7 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path):
     """Exit 3: what stands there is not ours."""
     (tmp_path / "db.sqlite").write_bytes(b"not a database " * 500)
 
-    assert (OTHER_SIDE, "error: database: cannot be used (DatabaseError)\n") == _run(
+    assert (OTHER_SIDE, "error: database: cannot be used (file is not a database)\n") == _run(
         ["sync", "status"]
     )
 
