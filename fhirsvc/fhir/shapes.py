@@ -18,6 +18,7 @@ from fhirsvc.fhir.definitions import Element, definition, is_resource
 from fhirsvc.fhir.invariants import INVARIANTS, Invariant
 
 MAX_SHAPES = 5_000
+FEW = 4  # elements of an object
 LONG = 40  # characters from which writing a text is quicker than looking at each of them
 MAX_INLINED = 40  # objects asked in place in one function
 Check = Callable[[Any], bool]
@@ -251,6 +252,10 @@ class _Maker:
             test = self.test(known.elements[n], value, example[n])
             tests.append(test.replace(value, f"({value} := {held}['{n}'])", 1))
         tests += [f"{self.keep(rule.ok)}({held})" for rule in settled[1]]
-        shape = self.keep(tuple(example))
+        if len(example) <= FEW:  # asking for each name is quicker than listing them
+            names = " and ".join(f"{n!r} in {held}" for n in settled[0])
+            alike = f"len({held} := {name}) == {len(example)} and {names}"
+        else:
+            alike = f"tuple({held} := {name}) == {self.keep(tuple(example))}"
         other = f"({look}(tuple({held})) or {learn})({held})"
-        return f"({' and '.join(tests)} if tuple({held} := {name}) == {shape} else {other})"
+        return f"({' and '.join(tests)} if {alike} else {other})"

@@ -105,7 +105,7 @@ def _validator(resources: list[dict[str, Any]]) -> float:
             for resource in resources:
                 model(resource["resourceType"]).model_validate(resource)
 
-    our_cpu, peer_cpu = _medians([ours, peer], rounds=7)
+    our_cpu, peer_cpu = _medians([ours, peer])
     rate = TURNS * len(resources) / our_cpu
     print(f"validator: {len(resources)} resources, {rate:.0f}/s of CPU")
     return peer_cpu / our_cpu
