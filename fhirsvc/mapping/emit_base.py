@@ -110,13 +110,13 @@ class Statements:
 
     def parts(self, depth: int, sources: Iterable[Source]) -> None:
         """Read each part of the scope once (``preferences`` of ``preferences.style``)."""
-        if self.trace:
-            return
         scope = "r" if depth == 0 else f"i{depth}"
         for source in sources:
             if (source.depth, source.kind) == (depth, "id") and source.required and source.path:
                 if source.name not in self._ids:
                     self._ids[source.name] = (depth, self.house_id(source, -1))
+                continue
+            if self.trace:
                 continue
             key = (depth, source.path[0] if len(source.path) > 1 else "")
             if source.depth == depth and key[1] and key not in self._parts:

@@ -19,6 +19,7 @@ from fhirsvc.mapping.plan import (
     Source,
     Test,
     constant_of,
+    fixed,
     sources,
 )
 from fhirsvc.mapping.proof import open_rules
@@ -75,24 +76,24 @@ class Groups(Words):
             return
         name = self.temp("g")
         self.say(f"{name} = {{}}")
-        fixed = [s for s in group.slots if all(_fixed(n) for n in s.nodes)]
+        still = [s for s in group.slots if all(fixed(n) for n in s.nodes)]
         rest = []  # a constant that stands in for a missing value does not make the group
         for slot in group.slots:
-            moving = tuple(n for n in slot.nodes if not _fixed(n))
+            moving = tuple(n for n in slot.nodes if not fixed(n))
             if len(moving) < len(slot.nodes) and moving and not slot.element.many:
                 self.slot(Slot(slot.element, moving), name, where)
-                rest.append(Slot(slot.element, tuple(n for n in slot.nodes if _fixed(n))))
-            elif slot not in fixed:
+                rest.append(Slot(slot.element, tuple(n for n in slot.nodes if fixed(n))))
+            elif slot not in still:
                 self.slot(slot, name, where)
         with self.under(f"if {name}:"):
             for slot in rest:
                 with self.under(f'if "{slot.element.name}" not in {name}:'):
                     self.slot(slot, name, where)
-            settled = [s for s in fixed if self.settled(s)]
+            settled = [s for s in still if self.settled(s)]
             if settled:
                 parts = [f'"{s.element.name}": {self.slot_value(s, where)}' for s in settled]
                 self.say(f"{name} = {{{', '.join(parts)}, **{name}}}")
-            for slot in fixed:
+            for slot in still:
                 if slot not in settled:
                     self.slot(slot, name, where)
             self.hold(open_rules(group), group, name)
@@ -100,9 +101,9 @@ class Groups(Words):
 
     def _single(self, group: Group, where: str, put: Put) -> bool:
         """A group with one value from the record and constants: a literal, once it is there."""
-        moving = [s for s in group.slots if not all(_fixed(n) for n in s.nodes)]
-        fixed = [s for s in group.slots if s not in moving]
-        if len(moving) != 1 or len(moving[0].nodes) != 1 or not all(map(self.settled, fixed)):
+        moving = [s for s in group.slots if not all(fixed(n) for n in s.nodes)]
+        still = [s for s in group.slots if s not in moving]
+        if len(moving) != 1 or len(moving[0].nodes) != 1 or not all(map(self.settled, still)):
             return False
         node, element = moving[0].nodes[0], moving[0].element
         if isinstance(node, Each) or (isinstance(node, Leaf) and node.op in LIST_OPS):
@@ -110,7 +111,7 @@ class Groups(Words):
         index = "[0]" if element.many else ""
 
         def whole(value: str) -> str:
-            parts = [f'"{s.element.name}": {self.slot_value(s, where)}' for s in fixed]
+            parts = [f'"{s.element.name}": {self.slot_value(s, where)}' for s in still]
             value = f"[{value}]" if element.many else value
             parts.append(f'"{element.name}": {value}')
             return put("{" + ", ".join(parts) + "}")
@@ -149,7 +150,8 @@ class Groups(Words):
             return self.value(slot.nodes[0], path)
         if isinstance(slot.nodes[0], Leaf) and slot.nodes[0].op in LIST_OPS:
             return self.value(slot.nodes[0], path)
-        if all(_fixed(n) and n.always for n in slot.nodes) and not self.trace:
+        stated = all(fixed(n) and n.always and not isinstance(n, Leaf) for n in slot.nodes)
+        if stated and not self.trace:
             return self.constant([constant_of(n) for n in slot.nodes])
         if all(n.always for n in slot.nodes):
             values = [self.value(n, f"{path}[{i}]") for i, n in enumerate(slot.nodes)]
@@ -261,8 +263,10 @@ class Groups(Words):
                 with self.under(f"if {item}.__class__ is not dict:"):
                     at = self.record_path(Source(depth, (), source.name, "", True))
                     self.say(f"raise Fault({n}, {at}, 'expected an object')")
+            self.parts(depth, read)
             body()
         self.leave()
+        self.forget(depth)
 
     @contextmanager
     def when(self, test: Test | None) -> Any:
@@ -282,10 +286,6 @@ class Groups(Words):
             head = f"if {value} in {condition.values!r}:"
         with self.under(head):
             yield
-
-
-def _fixed(node: Node) -> bool:
-    return isinstance(node, Const) or (isinstance(node, Group) and node.constant)
 
 
 def _always_inside(group: Group) -> bool:

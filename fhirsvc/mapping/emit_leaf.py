@@ -54,6 +54,10 @@ class Leaves(Statements):
         self.explain(path, source, leaf.n)
         return made
 
+    def _key(self, leaf: Leaf, names: list[str]) -> str:
+        self.check_id(names[0], leaf.sources[0], leaf.n)
+        return f"{leaf.arg!r} + {names[0]}"
+
     def _copy(self, leaf: Leaf, names: list[str]) -> str:
         self.check(names[0], leaf.arg, leaf.sources[0], leaf.n)
         return names[0]

@@ -56,7 +56,16 @@ class Words(Leaves):
                 items = self.temp("L")
                 self.say(f"{items} = []")
                 self._questions(one.inner, items, n, f"{at}.item")
-                self.say(f'if {items}: {into}.append({{{head}, "item": {items}}})')
+                if one.key is not None:
+                    prefix = ".".join(one.source.path) + "."
+                    head = f'"id": {prefix!r} + {self.house_id(one.key, n)}, {head}'
+                with_key = f'{into}.append({{{head}, "item": {items}}})'
+                self.say(f"if {items}:")
+                if one.key is not None:
+                    self.indent += 1
+                    self.explain(f"{at}.id", one.key, n)
+                    self.indent -= 1
+                self.say(f"    {with_key}")
                 self.leave()
                 self.forget(one.depth)
             self.indent = before

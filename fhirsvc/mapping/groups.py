@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from fhirsvc.fhir.definitions import Definition
 from fhirsvc.mapping.constants import Report
-from fhirsvc.mapping.plan import Const, Group, Node, Slot, Test
+from fhirsvc.mapping.plan import Group, Node, Slot, Test, fixed
 from fhirsvc.mapping.source import Mark
 
 
@@ -55,7 +55,7 @@ def check_group(
     :param tried: elements that have lines; where one has no slot, its own finding says why.
     """
     slots = {slot.element.name: slot for slot in group.slots}
-    moving = [s for s in group.slots if not all(_fixed(n) for n in s.nodes)]
+    moving = [s for s in group.slots if not all(fixed(n) for n in s.nodes)]
     for name, members in shape.choices().items():
         present = [slots[m.name] for m in members if m.name in slots]
         if len(present) > 1 and not exclusive([n for s in present for n in s.nodes]):
@@ -90,7 +90,3 @@ def _place(slot: Slot, otherwise: Mark) -> Mark:
     while isinstance(node, Group) and node.line is None and node.slots:
         node = node.slots[0].nodes[0]
     return node.line.mark if node.line is not None else otherwise
-
-
-def _fixed(node: Node) -> bool:
-    return isinstance(node, Const) or (isinstance(node, Group) and node.constant)

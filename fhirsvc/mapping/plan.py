@@ -40,6 +40,7 @@ class Asked:
     depth: int  # of the scope its inner questions stand in
     values: tuple[str, ...]  # of an enum
     inner: tuple[Asked, ...]
+    key: Source | None = None  # of the list's items, where each gets a group of its own
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Leaf:
     arg: Any = None
     text: Source | None = None
     test: Test | None = None
+
+    @property
+    def is_key(self) -> bool:
+        """Whether it is the key of a list item, which alone makes no element."""
+        return self.op == "key"
 
     @property
     def always(self) -> bool:
@@ -115,11 +121,7 @@ class Group:
             return True
         if self.constant:
             return all(n.always for s in self.slots for n in s.nodes)
-        return any(
-            n.always and not isinstance(n, Const) and not (isinstance(n, Group) and n.constant)
-            for s in self.slots
-            for n in s.nodes
-        )
+        return any(n.always and not fixed(n) for s in self.slots for n in s.nodes)
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,23 @@ class Each:
 
 
 Node = Leaf | Const | Group | Each
+
+
+def fixed(node: Node) -> bool:
+    """Whether a node makes no element by itself: constants, and the key of a list item."""
+    if isinstance(node, Group):
+        return node.constant
+    return isinstance(node, Const) or (isinstance(node, Leaf) and node.is_key)
+
+
+def carries(node: Node, key: Source) -> bool:
+    """Whether an element below a list item says the item's key, whatever the record."""
+    if isinstance(node, Leaf):
+        own = (key.depth, key.path) in [(s.depth, s.path) for s in node.sources]
+        return own and node.test is None and node.op in ("copy", "identifier", "reference")
+    if isinstance(node, Group):
+        return node.test is None and any(carries(n, key) for s in node.slots for n in s.nodes)
+    return False
 
 
 def sources(node: Node) -> Iterator[Source]:
@@ -165,6 +184,8 @@ def sources_of(questions: Sequence[Asked]) -> Iterator[Source]:
     for asked in questions:
         if asked.source is not None:
             yield asked.source
+        if asked.key is not None:
+            yield asked.key
         yield from sources_of(asked.inner)
 
 

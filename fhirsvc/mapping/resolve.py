@@ -16,7 +16,18 @@ from fhirsvc.fhir.definitions import Definition, Element, definition, is_resourc
 from fhirsvc.mapping import groups, ops, texts
 from fhirsvc.mapping.constants import expand
 from fhirsvc.mapping.lines import Condition, Line, MappingFile, did_you_mean
-from fhirsvc.mapping.plan import Const, Each, Group, Leaf, Node, Plan, Slot, Source, Test
+from fhirsvc.mapping.plan import (
+    Const,
+    Each,
+    Group,
+    Leaf,
+    Node,
+    Plan,
+    Slot,
+    Source,
+    Test,
+    carries,
+)
 from fhirsvc.mapping.setting import Setting
 from fhirsvc.mapping.source import Mark
 from fhirsvc.records import Field
@@ -170,10 +181,26 @@ class Resolver:
         else:
             inner = self.leaf(element, _unconditional(line), where)
         depth = len(self.scopes) - 1
+        if isinstance(inner, Group):
+            inner = self.keyed(line, source, inner)
         self.scopes.pop()
         if inner is None:
             return None
         return Each(line, self.number(line), source, depth, inner, test)
+
+    def keyed(self, line: Line, each: Source, group: Group) -> Group:
+        """The group of a list item with the item's key as its ``Element.id``.
+
+        Items are met by key on the way back; where an element below carries the key, it is there.
+        """
+        element = definition(group.type).elements.get("id")
+        key = self.source(line.key, line.mark) if line.key not in (None, ".") else None
+        if key is None or element is None or key.kind != "id" or carries(group, key):
+            return group
+        prefix = ".".join(each.path) + "."
+        said = replace(line, kind="from", transform="key", each=None, children=(), when=None)
+        leaf = Leaf(said, self.number(said), element, (key,), "key", prefix)
+        return replace(group, slots=(Slot(element, (leaf,)), *group.slots))
 
     def leaf(self, element: Element, line: Line, where: str) -> Leaf | None:
         """A value from the record, checked by what makes it (``ops``)."""

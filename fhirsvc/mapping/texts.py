@@ -51,11 +51,15 @@ def _ask(r: Resolver, question: Question) -> Asked | None:
     r.inside.append(part or "")
     inner = [a for q in question.questions if (a := _ask(r, q)) is not None]
     r.inside.pop()
-    depth = len(r.scopes) - 1
-    if inside and scope:
+    depth, key = len(r.scopes) - 1, None
+    if inside and source is not None:
+        name = r.field(source.name).key
+        key = Source(depth, (name,), f"{scope}[].{name}", "id", True, True) if name else None
+        if key is not None:
+            r.used.add(key.name)
         r.scopes.pop()
     values = r.field(source.name).values if source is not None else ()
-    return Asked(question, source, depth, values, tuple(inner))
+    return Asked(question, source, depth, values, tuple(inner), key)
 
 
 def narrative(r: Resolver, element: Element, line: Line) -> Leaf | None:
