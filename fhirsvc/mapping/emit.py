@@ -74,14 +74,16 @@ class Emitter(Groups):
         """The whole function."""
         plan = self.plan
         read = list(sources(plan.root))
-        with self.under("def make(r, out, traces):"), self.when(plan.test):
+        outer, inner = self.apart(plan.test, 1)
+        with self.under("def make(r, out, traces):"), self.when(outer):
             self.parts(0, read)
             if plan.each is None:
                 self.body()
                 return
             items = self.fetch(plan.each, -1)
             with self.under(f"if {items}:"):
-                self.loop(plan.each, items, 1, -1, self.body, read=read)
+                body = self.conditioned(inner, self.body)
+                self.loop(plan.each, items, 1, -1, body, read=read)
 
     def body(self) -> None:
         """One resource, appended to ``out``."""

@@ -199,9 +199,11 @@ class Groups(Words):
 
     def node(self, node: Node, path: str, put: Put) -> None:
         """A node that may be absent; ``put`` says what becomes of its value."""
-        with self.when(node.test):
+        depth = node.depth if isinstance(node, Each) else None
+        outer, own = self.apart(node.test, depth)
+        with self.when(outer):
             if isinstance(node, Each):
-                if not self.trace and self._references(node, put):
+                if own is None and not self.trace and self._references(node, put):
                     return
                 items = self.fetch(node.source, node.n)
                 with self.under(f"if {items}:"):
@@ -211,7 +213,7 @@ class Groups(Words):
                         items,
                         node.depth,
                         node.n,
-                        lambda: self.node(inner, path, put),
+                        self.conditioned(own, lambda: self.node(inner, path, put)),
                         read=list(sources(inner)),
                     )
             elif isinstance(node, Leaf):
@@ -267,6 +269,20 @@ class Groups(Words):
             body()
         self.leave()
         self.forget(depth)
+
+    @staticmethod
+    def apart(test: Test | None, depth: int | None) -> tuple[Test | None, Test | None]:
+        """The condition before a list at ``depth``, and the one asked of each of its items."""
+        return (None, test) if test and test.source.depth == depth else (test, None)
+
+    def conditioned(self, test: Test | None, body: Callable[[], None]) -> Callable[[], None]:
+        """``body`` where the condition holds."""
+
+        def run() -> None:
+            with self.when(test):
+                body()
+
+        return run
 
     @contextmanager
     def when(self, test: Test | None) -> Any:

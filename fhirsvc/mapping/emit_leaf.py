@@ -108,6 +108,12 @@ class Leaves(Statements):
         joined = ' + "/" + '.join(names)
         return f'{{{fixed}"value": {joined}}}'
 
+    def _tag(self, leaf: Leaf, names: list[str]) -> str:
+        for name, source in zip(names, leaf.sources, strict=True):
+            self.check_id(name, source, leaf.n)
+        joined = ' + "/" + '.join(names)
+        return f'{{"system": {leaf.arg["system"]!r}, "code": {joined}}}'
+
     def reference(self, prefix: str, name: str) -> str:
         """A reference from the memory of its kind: the same people recur in most records."""
         known = self._memories.setdefault(prefix, f"refs{len(self._memories)}")

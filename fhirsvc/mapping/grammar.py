@@ -29,6 +29,7 @@ TRANSFORMS = (
     "text",
     "annotation",
     "quantity",
+    "tag",
     "date",
     "labels",
     "answers",

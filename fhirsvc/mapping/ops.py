@@ -8,6 +8,7 @@
     text        CodeableConcept {text}              annotation  Annotation {text}
     quantity    {value, unit, system, code}         date        the day of a date and time (one way)
     answers     the items of an instrument          labels      displays of a code table (one way)
+    tag         Coding {system, code}; parts joined by "/", the identity of what has no identifier
     narrative   readable text (one way)             form        the answers of a form
 """
 
@@ -44,7 +45,7 @@ COPIES: dict[str, frozenset[str]] = {
     "unsignedInt": frozenset({"integer"}),
     "uri": frozenset({"code"}),
 }
-_JOINS = frozenset({"identifier", "reference", "answers"})  # take more than one field
+_JOINS = frozenset({"identifier", "reference", "answers", "tag"})  # take more than one field
 _WORDS = frozenset({"string", "text", "code"})
 _MAKES = {
     "identifier": ("Identifier", frozenset({"id", "string", "code"})),
@@ -52,6 +53,7 @@ _MAKES = {
     "text": ("CodeableConcept", _WORDS),
     "annotation": ("Annotation", _WORDS),
     "quantity": ("Quantity", frozenset({"integer", "decimal"})),
+    "tag": ("Coding", frozenset({"id"})),
 }
 
 
@@ -82,7 +84,7 @@ def choose(
         return None
     if line.transform == "reference":
         return _reference(r, element, line, sources, where)
-    argument = {"identifier": _identifier, "quantity": _unit}.get(line.transform)
+    argument = {"identifier": _identifier, "quantity": _unit, "tag": _tag}.get(line.transform)
     return line.transform, argument(r, line) if argument else None
 
 
@@ -229,6 +231,10 @@ def _identifier(r: Resolver, line: Line) -> dict[str, Any]:
         fixed["type"] = {"coding": [coding]}
     fixed["system"] = _url(r, line, str(line.options.get("system", "")))
     return fixed
+
+
+def _tag(r: Resolver, line: Line) -> dict[str, str]:
+    return {"system": _url(r, line, str(line.options.get("system", "")))}
 
 
 def _url(r: Resolver, line: Line, alias: str) -> str:

@@ -80,7 +80,6 @@ class Resolver:
             message = f"R4 has no resource '{self.file.resource}'{hint}"
             self.report("unknown-resource", message, self.file.at("resource"))
             return None
-        test = self.test(self.file.when)
         each = None
         if self.file.each:
             each = self.list_source(self.file.each, self.file.at("each"))
@@ -89,7 +88,9 @@ class Resolver:
             self.scopes.append(each.name + "[]")
             if self.file.key:
                 self.source(self.file.key, self.file.at("key"))
-        root = self.group(None, self.file.resource, self.file.lines, self.file.resource)
+        test = self.test(self.file.when)
+        with self.given(test):
+            root = self.group(None, self.file.resource, self.file.lines, self.file.resource)
         prefix = self.file.record.replace("_", "-") + "."
         return Plan(self.file, root, tuple(self.lines), each, test, prefix)
 
