@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "records": ("records:records", "Check records; JSON Schema of their types."),
     "load": ("load:load", "Check records, store them and queue their delivery."),
     "map": ("maps:maps", "Run and check the mappings to FHIR."),
+    "plan": ("plan:plan", "What a survey would find wrong with treatment plans."),
     "validate": ("validate:validate", "Validate FHIR resources, one OperationOutcome each."),
     "codes": ("codes:codes", "Check the codes that the mappings use."),
     "connect": ("connect:connect", "EHR connections: add, list, test."),
