@@ -71,6 +71,9 @@ class FhirsvcError(Exception):
         return f"{self.where}: {self.message}" if self.where else self.message
 
 
+Severity = Literal["error", "warning", "information"]
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing found wrong, located. Shared by every checker; printed the same everywhere.
@@ -82,7 +85,7 @@ class Finding:
     rule: str
     message: str
     where: str
-    severity: Literal["error", "warning"] = "error"
+    severity: Severity = "error"
 
     def __str__(self) -> str:
         return f"{self.where}: {self.severity}: {self.message} [{self.rule}]"

@@ -70,6 +70,12 @@ def shorter(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:40]
 
 
+def local_name(parts: list[str]) -> str:
+    """A part's name below its record: ``plan-1.dx-2``, or a digest where that is too long."""
+    name = ".".join(parts)
+    return name if len(parts) == 1 or len(name) <= 48 else shorter(name)
+
+
 def texts_ok(texts: list[str]) -> bool:
     """Whether all texts of a resource are good, seen quickly when they are plain.
 

@@ -32,7 +32,7 @@ _ROW = Keys(
     },
 )
 _TABLE = Keys("a table", {"table": WORD, "rows": Named()}, {"prefer": Named(WORD)})
-_SYSTEM = Keys("a code system", {"url": WORD}, {"local": TRUTH})
+_SYSTEM = Keys("a code system", {"url": WORD}, {"local": TRUTH, "also": Each(WORD)})
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Systems:
-    """Code systems by alias. A local one belongs to this project and needs no source."""
+    """Code systems by alias. A local one belongs to this project and needs no source.
+
+    ``also`` are other URLs under which a system is met: read as the first, never written.
+    """
 
     urls: dict[str, str]
     local: frozenset[str]
+    also: dict[str, str] = field(default_factory=dict)  # other URL → the URL of the alias
 
     def url(self, alias: str) -> str | None:
         """The URL of an alias; a URL stands for itself."""
@@ -100,7 +104,7 @@ class Systems:
 def read_systems(text: str, file: str) -> tuple[Systems, list[Finding]]:
     """Read ``systems.yaml``: ``alias: url`` or ``alias: {url: …, local: true}``."""
     root, findings = parse(text, file)
-    urls, local = {}, set()
+    urls, local, also = {}, set(), {}
     if root is None or not fits(root, Named(), findings):
         return Systems({}, frozenset()), findings
     for alias, node in root.value.items():
@@ -110,7 +114,9 @@ def read_systems(text: str, file: str) -> tuple[Systems, list[Finding]]:
         urls[alias] = str(row["url"].value)
         if "local" in row and row["local"].value:
             local.add(urls[alias])
-    return Systems(urls, frozenset(local)), findings
+        for other in row["also"].plain() if "also" in row else []:
+            also[str(other)] = urls[alias]
+    return Systems(urls, frozenset(local), also), findings
 
 
 def read_sources(text: str) -> dict[tuple[str, str], str]:

@@ -1,0 +1,251 @@
+"""Resources to records, by the files that made them: the way back of every mapping.
+
+``Back`` holds one reader per mapping file. A batch of resources is read, gathered by the record
+each belongs to, and put onto that record if there is one. What cannot be understood is a finding
+at its element beside a partial record; nothing is guessed and nothing raises for what it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fhirsvc.errors import Finding
+from fhirsvc.mapping.forward import setting
+from fhirsvc.mapping.inverse import ONE_WAY
+from fhirsvc.mapping.library import Library
+from fhirsvc.mapping.links import House, Links
+from fhirsvc.mapping.notes import Known, Reading
+from fhirsvc.mapping.onto import Onto, base_of
+from fhirsvc.mapping.plan import Leaf, Plan
+from fhirsvc.mapping.reader import Reader, leaves
+from fhirsvc.mapping.resolve import resolve
+from fhirsvc.mapping.tables import Systems, Table
+from fhirsvc.records import Field
+
+Record = dict[str, Any]
+Key = tuple[str, str]  # record type and id
+_HOUSE_ID = 36
+
+
+@dataclass(frozen=True)
+class Located:
+    """A finding and the resource (``Type/id``) or record it is about."""
+
+    about: str
+    finding: Finding
+
+
+@dataclass
+class Returned:
+    """What came back."""
+
+    records: list[Record] = field(default_factory=list)
+    findings: list[Located] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+
+
+class Back:
+    """The way back of a library's mappings.
+
+    :param plans: every file's plan, for one US Core version.
+    :param fields: the fields of each record type.
+    """
+
+    def __init__(
+        self,
+        plans: Iterable[Plan],
+        tables: Mapping[str, Table],
+        systems: Systems,
+        fields: Mapping[str, Mapping[str, Field]],
+    ) -> None:
+        self.fields = fields
+        self.also = systems.also
+        self.readers = [Reader(plan, tables, systems.also) for plan in plans]
+        self.systems = dict(_identities(r.plan) for r in self.readers if _identities(r.plan))
+
+    @classmethod
+    def of(cls, library: Library, us_core: int = 8) -> Back:
+        """The way back of a proven library."""
+        context = setting(library, us_core)
+        plans = [resolve(file, context).plan for file in library.files]
+        found = [plan for plan in plans if plan is not None]
+        return cls(found, library.tables, library.systems, context.fields)
+
+    def one_way(self, resource: str) -> frozenset[str]:
+        """``file:line:col`` of the lines of a resource that are not read back."""
+        return frozenset(
+            str(leaf.line.mark)
+            for one in self.readers
+            if one.plan.file.resource == resource
+            for leaf in leaves(one.plan.root)
+            if leaf.line.one_way or leaf.op in ONE_WAY or _pointer(leaf)
+        )
+
+    def records(
+        self,
+        resources: Iterable[Any],
+        onto: Mapping[Key, Record] | None = None,
+        known: Mapping[str, House] | None = None,
+        base: str = "",
+    ) -> Returned:
+        """Read resources into records.
+
+        :param resources: FHIR resources; a Bundle is its entries.
+        :param onto: the records they are put onto, by type and id.
+        :param known: what references and resources (``Type/id``) of the other side are here.
+        :param base: base URL of the server they come from.
+        :returns: a record for each that any resource spoke of, the findings, the readings.
+        """
+        returned = Returned()
+        given, links = self.entries(resources, dict(known or {}), base, returned)
+        whole = Known(Links(links, base, self.systems), self.also)
+        gathered: dict[Key, list[Reading]] = {}
+        for resource in given:
+            about = _name(resource)
+            reader = self.reader(resource, whole)
+            if reader is None:
+                message = f"no mapping reads this {resource.get('resourceType')}"
+                returned.findings.append(_told(about, "not-mapped", message, resource))
+                continue
+            house = reader.house(resource, whole)
+            record = (onto or {}).get((reader.plan.file.record, house.ids[0])) if house else None
+            reading = reader.read(resource, whole, house, record)
+            returned.readings.append(reading)
+            returned.findings += [Located(about, f) for f in reading.findings]
+            key = self.key(reading, reader, returned)
+            gathered.setdefault(key, []).append(reading)
+        for key, readings in gathered.items():
+            record = (onto or {}).get(key)
+            returned.records.append(self.put(key, readings, record, whole, returned))
+        return returned
+
+    def entries(
+        self, resources: Iterable[Any], links: dict[str, House], base: str, returned: Returned
+    ) -> tuple[list[dict[str, Any]], dict[str, House]]:
+        """The resources one by one, and what references may call each of them."""
+        found: list[dict[str, Any]] = []
+        names: list[tuple[str, dict[str, Any]]] = []
+        stack = list(resources)[::-1]
+        while stack:
+            one = stack.pop()
+            if not isinstance(one, dict) or not isinstance(one.get("resourceType"), str):
+                about = Finding("type", "this is no FHIR resource", "", "error")
+                returned.findings.append(Located("", about))
+                continue
+            if one["resourceType"] == "Bundle":
+                entries = one.get("entry")
+                for entry in reversed(entries if isinstance(entries, list) else []):
+                    if isinstance(entry, dict) and "resource" in entry:
+                        inner = entry["resource"]
+                        if isinstance(inner, dict) and isinstance(entry.get("fullUrl"), str):
+                            names.append((entry["fullUrl"], inner))
+                        stack.append(inner)
+                continue
+            found.append(one)
+            names.append((_name(one), one))
+        houses: dict[int, House | None] = {}
+        whole = Known(Links(links, base, self.systems), self.also)
+        for name, one in names:
+            if id(one) not in houses:
+                houses[id(one)] = self.house(one, whole)
+            house = houses[id(one)]
+            if house is not None:
+                links.setdefault(name, house)
+        return found, links
+
+    def house(self, resource: dict[str, Any], known: Known) -> House | None:
+        """What a resource is here; one that is new is known by the id it has at the other side."""
+        reader = self.reader(resource, known)
+        if reader is None:
+            return None
+        found = reader.house(resource, known)
+        if found is not None:
+            return found
+        name, file = resource.get("id"), reader.plan.file
+        if isinstance(name, str) and _as_id(name) and reader.plan.each is None:
+            return House(file.record, (_as_id(name),), file.part)
+        return None
+
+    def reader(self, resource: dict[str, Any], known: Known) -> Reader | None:
+        """The reader of a resource: by who it is, or else by what its constants and codes say."""
+        kind = resource.get("resourceType")
+        readers = [r for r in self.readers if r.plan.file.resource == kind]
+        for one in readers:
+            house = one.house(resource, known)
+            if house is not None:
+                return one
+        ranked = [(one.fit(resource, known), -i, one) for i, one in enumerate(readers)]
+        best = max(ranked, key=lambda entry: entry[:2], default=None)
+        if best is None or best[0] < 0 or (len(readers) > 1 and best[0] == 0):
+            return None
+        return best[2]
+
+    def key(self, reading: Reading, reader: Reader, returned: Returned) -> Key:
+        """The record that a resource is of, or is part of."""
+        file = reader.plan.file
+        stated = reading.root.values.get(("id",))
+        if not isinstance(stated, str):
+            stated = _as_id(str(reading.resource.get("id", ""))) or "unnamed"
+            message = "no identifier of this house: the record's id is the resource's"
+            about = _name(reading.resource)
+            place = f"{file.resource}.identifier"
+            finding = Finding("identity", message, place, "information")
+            returned.findings.append(Located(about, finding))
+            reading.root.values["id",] = stated
+        return file.record, stated
+
+    def put(
+        self,
+        key: Key,
+        readings: list[Reading],
+        record: Record | None,
+        known: Known,
+        returned: Returned,
+    ) -> Record:
+        """Put what was read of one record onto it."""
+        work = Onto(self.fields[key[0]], base_of(record, *key), known)
+        inverses = [self._inverses(reading.plan) for reading in readings]
+        work.put(readings, inverses, new=record is None)
+        about = f"{key[0]} {key[1]}"
+        returned.findings += [Located(about, f) for f in work.findings]
+        return work.record
+
+    def _inverses(self, plan: Plan) -> Any:
+        return next(r.inverses for r in self.readers if r.plan is plan)
+
+
+def _identities(plan: Plan) -> Any:
+    """``((resource, identifier system), (record, part))`` of the identifier that says who it is."""
+    file = plan.file
+    wants = 1 if plan.each is None else 2
+    for slot in plan.root.slots:
+        if slot.element.name != "identifier":
+            continue
+        for node in slot.nodes:
+            if not isinstance(node, Leaf) or node.op != "identifier":
+                continue
+            if node.sources[0].name == "id" and len(node.sources) == wants:
+                return (file.resource, node.arg["system"]), (file.record, file.part)
+    return None
+
+
+def _pointer(leaf: Leaf) -> bool:
+    """Whether a line only says that another resource of the same record exists."""
+    present = leaf.test is not None and leaf.test.condition.present is True
+    return present and leaf.op == "reference" and all(s.required for s in leaf.sources)
+
+
+def _as_id(name: str) -> str:
+    """An id of the other side as one of the house, or nothing where it cannot be one."""
+    name = name.strip("-.")
+    return name if 0 < len(name) <= _HOUSE_ID else ""
+
+
+def _name(resource: Mapping[str, Any]) -> str:
+    return f"{resource.get('resourceType')}/{resource.get('id')}"
+
+
+def _told(about: str, rule: str, message: str, resource: Mapping[str, Any]) -> Located:
+    return Located(about, Finding(rule, message, str(resource.get("resourceType")), "warning"))

@@ -1,0 +1,342 @@
+"""Single values read back: codes, references, identifiers, numbers, words, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fhirsvc.fhir.instruments import VALUES
+from fhirsvc.mapping.inverse import (
+    Inverse,
+    Unread,
+    Words,
+    answers_of,
+    coding_key,
+    number,
+    words_of,
+)
+from fhirsvc.mapping.links import Aim, find
+from fhirsvc.mapping.notes import Address, Label, Notes, Reading, Scope
+from fhirsvc.mapping.plan import Asked, Leaf
+
+_KNOWN = {
+    "identifier": {"system", "value", "use", "type"},
+    "reference": {"reference", "type", "identifier"},
+    "quantity": {"value", "unit", "system", "code"},
+    "annotation": {"text"},
+    "text": {"text"},
+}
+_NUMBERS = frozenset({"decimal", "integer", "positiveInt", "unsignedInt"})
+
+
+class Leaves:
+    """Reads what a leaf's element says; what is not understood is a finding."""
+
+    def __init__(
+        self,
+        inverses: Mapping[int, Inverse],
+        aims: Mapping[int, Aim],
+        reading: Reading,
+        notes: Notes,
+    ) -> None:
+        self.inverses = inverses
+        self.aims = aims
+        self.reading = reading
+        self.notes = notes
+
+    def leaf(self, leaf: Leaf, value: Any, at: str, address: Address, scopes: list[Scope]) -> bool:
+        """Read one value; whether it was understood."""
+        try:
+            done: bool = getattr(self, f"_{leaf.op}")(leaf, value, at, address, scopes)
+        except Unread as problem:
+            self.notes.unread(problem, at)
+            return False
+        if isinstance(value, dict):
+            self.reading.places[address] = value
+            for name in value:
+                if name not in _KNOWN.get(leaf.op, {"coding", "text", "system", "code"} | _SHOWN):
+                    self.notes.leave(address, name, value[name], f"{at}.{name}")
+        return done
+
+    def adapted(self, leaf: Leaf, got: str, raw: Any) -> Any:
+        """A value of another type of the same choice, as the line's own type would say it.
+
+        :raises Unread: it says something else.
+        """
+        wants = leaf.element.type
+        if leaf.op == "quantity" or wants in _NUMBERS:
+            return number(raw)
+        if leaf.op == "text" and got == "string" and isinstance(raw, str):
+            return {"text": raw}
+        if wants == "string" and got in ("CodeableConcept", "markdown"):
+            return words_of(raw) if got == "CodeableConcept" else raw
+        if wants in ("dateTime", "date") and got in ("instant", "dateTime", "date"):
+            return raw
+        if wants == "dateTime" and got == "Period" and isinstance(raw, dict) and "start" in raw:
+            return raw["start"]
+        raise Unread("not-carried", f"a {got} is not read as a {wants}")
+
+    # ---- ops ----------------------------------------------------------------------------
+
+    def _copy(self, leaf: Leaf, value: Any, at: str, _: Address, scopes: list[Scope]) -> bool:
+        return self.notes.put(scopes, leaf.sources[0], value, at)
+
+    def _key(self, leaf: Leaf, value: Any, at: str, _: Address, scopes: list[Scope]) -> bool:
+        if not isinstance(value, str) or not value.startswith(leaf.arg):
+            return True  # an id of the other side: the item is met by what it says
+        return self.notes.put(scopes, leaf.sources[0], value[len(leaf.arg) :], at)
+
+    def _table(
+        self, leaf: Leaf, value: Any, at: str, address: Address, scopes: list[Scope]
+    ) -> bool:
+        return self.notes.put(scopes, leaf.sources[0], self._words(leaf, value, at, address), at)
+
+    def _words(self, leaf: Leaf, value: Any, at: str, address: Address) -> Words | str:
+        inverse = self.inverses[leaf.n]
+        if isinstance(value, str):
+            found = inverse.code(value)
+        elif isinstance(value, dict):
+            codings = value.get("coding") if "coding" in value else [value]
+            codings = codings if isinstance(codings, list) else []
+            found = inverse.codings(codings) or inverse.text(value.get("text"))
+            self._strangers(inverse, value, at, address)
+        else:
+            raise Unread("type", f"expected a {leaf.element.type}")
+        if found is None:
+            raise Unread("unknown-code", f"this is not in the code table '{leaf.line.codes}'")
+        return found.words[0] if len(found.words) == 1 else found
+
+    def _strangers(
+        self, inverse: Inverse, value: dict[str, Any], at: str, address: Address
+    ) -> None:
+        """Codings that the table does not have survive beside those that it has."""
+        codings = value.get("coding")
+        for i, coding in enumerate(codings if isinstance(codings, list) else ()):
+            known = isinstance(coding, dict) and inverse.codings([coding])
+            if not known:
+                self.notes.leave(address, "coding", coding, f"{at}.coding[{i}]", item=True)
+
+    def _table_text(
+        self, leaf: Leaf, value: Any, at: str, address: Address, scopes: list[Scope]
+    ) -> bool:
+        if not isinstance(value, dict):
+            raise Unread("type", f"expected a {leaf.element.type}")
+        inverse, text = self.inverses[leaf.n], value.get("text")
+        codings = value.get("coding")
+        stated = codings if isinstance(codings, list) else []
+        found = inverse.codings(stated)
+        self._strangers(inverse, value, at, address)
+        if found is None and not stated:
+            found = inverse.text(text) or inverse.texts()
+        if isinstance(text, str) and leaf.text is not None:
+            own = inverse.own_text(found) if found is not None else set()
+            if text not in own:
+                self.notes.put(scopes, leaf.text, text, f"{at}.text")
+        if found is None or not found.words:
+            raise Unread("unknown-code", f"this is not in the code table '{leaf.line.codes}'")
+        return self.notes.put(scopes, leaf.sources[0], found, at)
+
+    def _tag(self, leaf: Leaf, value: Any, at: str, _: Address, scopes: list[Scope]) -> bool:
+        return self._joined(leaf, value, "code", at, scopes)
+
+    def _identifier(self, leaf: Leaf, value: Any, at: str, _: Address, scopes: list[Scope]) -> bool:
+        return self._joined(leaf, value, "value", at, scopes)
+
+    def _joined(self, leaf: Leaf, value: Any, name: str, at: str, scopes: list[Scope]) -> bool:
+        """The ids that a system and a value joined by "/" say."""
+        stated = value.get(name) if isinstance(value, dict) else None
+        if not isinstance(stated, str) or not isinstance(value, dict):
+            raise Unread("type", f"expected an {leaf.element.type} with a {name}")
+        system = value.get("system")
+        if self.notes.known.also.get(str(system), system) != leaf.arg["system"]:
+            raise Unread("unknown-system", "this identifier is not of the system this line writes")
+        many = len(leaf.sources)
+        parts = stated.split("/", many - 1) if many > 1 else [stated]
+        if len(parts) != many:
+            raise Unread("id", f"expected {many} ids joined by '/'")
+        pairs = zip(leaf.sources, parts, strict=True)
+        put = [self.notes.put(scopes, source, part, at) for source, part in pairs]
+        return all(put)
+
+    def _reference(self, leaf: Leaf, value: Any, at: str, _: Address, scopes: list[Scope]) -> bool:
+        if not isinstance(value, dict):
+            raise Unread("type", "expected a Reference")
+        hints = tuple(self.notes.hint(scopes, source) for source in leaf.sources)
+        notes = self.notes
+        ids = find(value, self.aims[leaf.n], notes.contained, notes.known.links, hints)
+        if ids is None:
+            raise Unread("unresolved", f"nothing known here is what this {_kind(leaf)} refers to")
+        pairs = zip(leaf.sources, ids, strict=True)
+        put = [notes.put(scopes, source, one, at) for source, one in pairs]
+        return all(put)
+
+    def _text(self, leaf: Leaf, value: Any, at: str, address: Address, scopes: list[Scope]) -> bool:
+        return self.notes.put(scopes, leaf.sources[0], words_of(value), at)
+
+    def _annotation(self, leaf: Leaf, value: Any, at: str, _: Address, scopes: list[Scope]) -> bool:
+        text = value.get("text") if isinstance(value, dict) else None
+        return self.notes.put(scopes, leaf.sources[0], text, at)
+
+    def _labels(self, leaf: Leaf, value: Any, at: str, _: Address, scopes: list[Scope]) -> bool:
+        """Labels of house words, or a person's own words instead: the record tells which."""
+        if not isinstance(value, str):
+            raise Unread("type", "expected text")
+        scopes[leaf.sources[0].depth].labels.append(Label(leaf, value))
+        return True
+
+    def _quantity(self, leaf: Leaf, value: Any, at: str, _: Address, scopes: list[Scope]) -> bool:
+        if isinstance(value, dict) and leaf.arg.get("code"):
+            code = value.get("code")
+            if code is not None and code != leaf.arg["code"]:
+                raise Unread("unit", "this is in another unit than the line reads")
+        return self.notes.put(scopes, leaf.sources[0], number(value), at)
+
+    # ---- answers ------------------------------------------------------------------------
+
+    def items_of(
+        self, leaf: Leaf, items: list[Any], at: str, address: Address, scopes: list[Scope]
+    ) -> None:
+        """The items of a QuestionnaireResponse: of an instrument, or of a form."""
+        if leaf.op == "form":
+            self._questions(leaf, leaf.arg, items, at, address, scopes)
+        else:
+            self._answers(leaf, items, at, address, scopes)
+
+    def _answers(
+        self, leaf: Leaf, items: list[Any], at: str, address: Address, scopes: list[Scope]
+    ) -> None:
+        instrument, answers = leaf.sources
+        name = scopes[instrument.depth].values.get(instrument.path)
+        links = answers_of(leaf).get(str(name))
+        if links is None:
+            self.notes.find("unknown-instrument", "whose answers these are is not known", at)
+            return
+        owner = scopes[answers.depth]
+        owner.hits[leaf.n] = items
+        for i, item in enumerate(items):
+            place = f"{at}[{i}]"
+            inner = item.get("item") if isinstance(item, dict) else None
+            if isinstance(inner, list) and "answer" not in item:
+                self._answers(leaf, inner, f"{place}.item", address, scopes)
+                continue
+            known = links.get(_link(item))
+            if known is None:
+                self.notes.leave(address, "item", item, place, item=True)
+                continue
+            value = _answered(item, known[1])
+            if value is None:
+                self.notes.find("unknown-answer", "this is none of the item's answers", place)
+                continue
+            self.reading.carried += 1
+            scope = owner.list_at(answers.path).setdefault(known[0], Scope())
+            scope.values["n",], scope.values["value",] = known[0], value
+
+    def _questions(
+        self,
+        leaf: Leaf,
+        asked: Sequence[Asked],
+        items: list[Any],
+        at: str,
+        address: Address,
+        scopes: list[Scope],
+    ) -> None:
+        by_link = {one.question.linkId: one for one in asked}
+        for i, item in enumerate(items):
+            place = f"{at}[{i}]"
+            one = by_link.get(_link(item))
+            if one is None:
+                self.notes.leave(address, "item", item, place, item=True)
+                continue
+            scopes[-1].asked.add(one.question.linkId)
+            inner = item.get("item")
+            inner = inner if isinstance(inner, list) else []
+            step = ("item", leaf.n, f"{one.question.linkId}#{item.get('id', '')}")
+            self.reading.places[*address, step] = item
+            if one.question.type != "group":
+                self._answer(one, item, place, scopes)
+            elif one.source is None or not one.question.each:
+                self._questions(leaf, one.inner, inner, f"{place}.item", (*address, step), scopes)
+            else:
+                below = [*scopes, Scope()]
+                owner = scopes[one.source.depth]
+                prefix = ".".join(one.source.path) + "."
+                name = item.get("id")
+                if one.key is not None and isinstance(name, str) and name.startswith(prefix):
+                    below[-1].values[one.key.path] = name[len(prefix) :]
+                self._questions(leaf, one.inner, inner, f"{place}.item", (*address, step), below)
+                if one.key is not None:
+                    _keep_item(owner, one.source.path, one.key.path, below[-1])
+
+    def _answer(self, one: Asked, item: dict[str, Any], at: str, scopes: list[Scope]) -> None:
+        source, key = one.source, VALUES[one.question.type][0]
+        answers = item.get("answer")
+        if source is None or not isinstance(answers, list) or not answers:
+            return
+        found = []
+        for i, answer in enumerate(answers):
+            try:
+                found.append(self._said(one, answer, key))
+            except Unread as problem:
+                self.notes.unread(problem, f"{at}.answer[{i}]")
+        if not found:
+            return
+        self.reading.carried += 1
+        if one.question.each:
+            scopes[source.depth].values[source.path] = found
+        else:
+            self.notes.put(scopes, source, found[0], at)
+
+    @staticmethod
+    def _said(one: Asked, answer: Any, key: str) -> Any:
+        """The value of an answer; a coded one is read by its words."""
+        if not isinstance(answer, dict):
+            raise Unread("type", "expected an answer")
+        value = answer.get(key)
+        if value is None and key == "valueString" and "valueCoding" in answer:
+            value = words_of({"coding": [answer["valueCoding"]]})
+        if value is None:
+            raise Unread("type", f"expected an answer with {key}")
+        if one.values and isinstance(value, str):
+            word = value.replace(" ", "_")
+            if word not in one.values:
+                raise Unread("enum-value", "this is none of the answers that the field may have")
+            return word
+        return value
+
+
+_SHOWN = {"display", "version", "userSelected"}
+
+
+def _keep_item(owner: Scope, path: tuple[str, ...], key: tuple[str, ...], item: Scope) -> None:
+    name = item.values.get(key)
+    if name is None:
+        owner.loose.setdefault(path, []).append(item)
+    else:
+        owner.list_at(path)[name] = item
+
+
+def _kind(leaf: Leaf) -> str:
+    return f"{leaf.element.name} ({leaf.arg[0].rstrip('/')})"
+
+
+def _link(item: Any) -> str:
+    return str(item.get("linkId")) if isinstance(item, dict) else ""
+
+
+def _answered(item: Mapping[str, Any], options: Mapping[object, int]) -> int | None:
+    """The value of the first answer: a coding that is an option, or the number itself."""
+    answers = item.get("answer")
+    answer = answers[0] if isinstance(answers, list) and answers else None
+    if not isinstance(answer, dict):
+        return None
+    coding = answer.get("valueCoding")
+    if coding is not None:
+        return options.get(coding_key(coding, {}))
+    try:
+        value = number(next((answer[k] for k in _NUMERIC if k in answer), None))
+    except Unread:
+        return None
+    return int(value) if value in options.values() else None
+
+
+_NUMERIC = ("valueInteger", "valueDecimal", "valueQuantity", "valueString")
