@@ -331,6 +331,34 @@ ABSENCE = [  # what is left out is a decision, and some things never leave
             "42 CFR 2.11"),
 ]
 
+SUPPORT = [  # US Core's must-support elements, and sensitive fields
+    Mistake("a must-support element without line or reason", "staff/PractitionerRole.yaml",
+            "  endpoint: the house", "  # the house", "must-support", "endpoint is must-support",
+            ("staff/PractitionerRole.yaml", "‸elements:")),
+    Mistake("no reasons at all", REQUEST, "absent:\n  encounter:", "#", "must-support",
+            "encounter is must-support", (REQUEST, "‸elements:")),
+    Mistake("a reason for what nobody asks", GOAL, "skipped:\n",
+            "absent:\n  ‸start: we have none\nskipped:\n", "absent",
+            "us-core-goal does not ask for 'start'; did you mean 'start[x]'?"),
+    Mistake("a reason for a must-support element that is written", GOAL, "skipped:\n",
+            "absent:\n  ‸start[x]: it is written\nskipped:\n", "absent", "a line writes it"),
+    Mistake("a reason in a file that no profile fits", TASK, "skipped:\n",
+            "absent:\n  ‸partOf: nobody asks\nskipped:\n", "absent", "no US Core profile asks"),
+    Mistake("absent without a reason", "staff/Practitioner.yaml",
+            "  address: staff records have none; the organization's goes out", "  ‸address: ~",
+            "skip-reason", "'address' is absent without a reason"),
+    Mistake("a sensitive field without its label", "assessment/Basic.yaml", "",
+            "record: assessment\nresource: Basic\nversion: 1.0.0\nelements:\n"
+            "  code: {value: {text: Substance use}}\n"
+            "  ‸text: {narrative: {Substances: substance_use_text}, one_way: words}\n",
+            "unlabelled", "'substance_use_text' is labelled SUD; say 'sensitivity: SUD'"),
+    Mistake("a sensitive list with another label", "assessment/Basic.yaml", "",
+            "record: assessment\nresource: Basic\nversion: 1.0.0\nsensitivity: MH\nelements:\n"
+            "  code: {value: {text: Substance use}}\n"
+            "  ‸text: {narrative: {Used: \"substance_use[].note\"}, one_way: words}\n",
+            "unlabelled", "labelled SUD"),
+]
+
 LINES = [  # the grammar of a line and of a file
     Mistake("a line that is a word", GOAL, START, "  ‸startDate: start_date", "grammar",
             "a line is written {from: …}"),
@@ -497,4 +525,4 @@ ASKED = [  # instruments and forms
     Mistake("a form's key", FORM, "title: Assessment", "‸titel: x\ntitle: Assessment",
             "unknown-key", "did you mean 'title'?"),
 ]
-MISTAKES = [*WORDS, *SHAPES, *REFERENCES, *CODES, *ABSENCE, *LINES, *YAML, *ASKED]
+MISTAKES = [*WORDS, *SHAPES, *REFERENCES, *CODES, *ABSENCE, *SUPPORT, *LINES, *YAML, *ASKED]
