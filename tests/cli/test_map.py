@@ -144,22 +144,6 @@ def test_a_mistake_in_a_mapping_is_located(shell, folder):
     )
 
 
-def test_sarif_is_one_log_with_the_findings_in_the_named_folder(shell, folder):
-    """The same findings and exit code as text; nothing found is an empty run and exit 0."""
-    spoil(folder / "client" / "Patient.yaml", "birthDate:", "birthDat:")
-    result = shell("map", "check", folder, "--format", "sarif")
-    assert result.exit_code == 1
-    (run,) = orjson.loads(result.stdout)["runs"]
-    first = next(r for r in run["results"] if r["ruleId"] == "unknown-element")
-    place = first["locations"][0]["physicalLocation"]
-    assert place["artifactLocation"]["uri"].endswith("mappings/client/Patient.yaml")
-    assert place["region"] == {"startLine": 54, "startColumn": 3}
-    fine = shell("map", "check", "--format", "sarif")
-    assert fine.exit_code == 0
-    assert orjson.loads(fine.stdout)["runs"][0]["results"] == []
-    assert shell("map", "check", folder, "--format", "json").stdout.count("\n") >= 1
-
-
 def test_running_with_a_mistake_in_the_mappings_names_it(shell, folder, monkeypatch, client_record):
     """Each on a line of its own, exit 1, nothing mapped."""
     spoil(folder / "client" / "Patient.yaml", "birthDate:", "birthDat:")
