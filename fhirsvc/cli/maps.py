@@ -10,6 +10,7 @@ from fhirsvc import shipped
 from fhirsvc.cli import FINDINGS
 from fhirsvc.cli.inputs import Reading, given, reading_options
 from fhirsvc.cli.map_check import check
+from fhirsvc.cli.map_coverage import coverage_command
 from fhirsvc.cli.mapping_output import BundleSink, FilesSink, LinesSink, Sink
 from fhirsvc.cli.mapping_run import Chunk, Job, mapped
 from fhirsvc.cli.output import (
@@ -103,5 +104,5 @@ def _sink(to: str, form: str) -> Sink:
     return LinesSink() if to == "-" else FilesSink(to)
 
 
-for _command in (check,):
+for _command in (check, coverage_command):
     maps.add_command(_command)
