@@ -9,6 +9,8 @@ import click
 from fhirsvc import shipped
 from fhirsvc.cli import FINDINGS
 from fhirsvc.cli.inputs import Reading, given, reading_options
+from fhirsvc.cli.map_check import check
+from fhirsvc.cli.map_coverage import coverage_command
 from fhirsvc.cli.mapping_output import BundleSink, FilesSink, LinesSink, Sink
 from fhirsvc.cli.mapping_run import Chunk, Job, mapped
 from fhirsvc.cli.output import (
@@ -17,11 +19,8 @@ from fhirsvc.cli.output import (
     json_option,
     progress,
     say_finding,
-    say_findings,
     say_json,
 )
-from fhirsvc.mapping.forward import check as check_library
-from fhirsvc.mapping.library import read_library
 from fhirsvc.records.reading import Format
 from fhirsvc.settings import load
 
@@ -105,13 +104,5 @@ def _sink(to: str, form: str) -> Sink:
     return LinesSink() if to == "-" else FilesSink(to)
 
 
-@maps.command()
-@click.argument("folder", metavar="[DIR]", required=False)
-@json_option
-@click.pass_context
-def check(ctx: click.Context, folder: str | None, as_json: bool) -> None:
-    """Prove a folder of mappings (the shipped one if none is named) before anything runs."""
-    library, findings = read_library(shipped.mappings(folder or load().mappings))
-    findings += check_library(library)
-    failed = say_findings(findings, as_json, f"{counted(len(library.files), 'mapping')}: no faults")
-    ctx.exit(FINDINGS if failed else 0)
+for _command in (check, coverage_command):
+    maps.add_command(_command)

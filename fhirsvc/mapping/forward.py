@@ -17,7 +17,9 @@ from fhirsvc.fhir.instruments import Form, Instrument
 from fhirsvc.mapping.coverage import unmapped
 from fhirsvc.mapping.emit import emit
 from fhirsvc.mapping.grammar import US_CORE
+from fhirsvc.mapping.labels import unlabelled
 from fhirsvc.mapping.library import Library, read_library
+from fhirsvc.mapping.must_support import unsupported
 from fhirsvc.mapping.plan import Plan
 from fhirsvc.mapping.prune import prune
 from fhirsvc.mapping.resolve import resolve
@@ -246,6 +248,9 @@ def check(library: Library) -> list[Finding]:
         for file in library.files:
             resolved = resolve(file, context)
             findings.update(dict.fromkeys(resolved.findings))
+            if resolved.plan is not None:
+                findings.update(dict.fromkeys(unlabelled(resolved.plan)))
+                findings.update(dict.fromkeys(unsupported(resolved.plan, us_core)))
             used.setdefault(file.record, set()).update(resolved.used)
     findings.update(dict.fromkeys(unmapped(library.files, used)))
     return list(findings)

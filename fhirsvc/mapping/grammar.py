@@ -46,6 +46,7 @@ _FILE_KEYS = (
     "when",
     "elements",
     "skipped",
+    "absent",
     "sensitivity",
 )
 _COMMON = ("when", "owner", "sensitivity", "one_way")
@@ -104,21 +105,24 @@ class _Reader:
             when=self.when(root.value.get("when")),
             sensitivity=self.label(root),
             lines=self.elements(root.value["elements"]),
-            skipped=self.skipped(root.value.get("skipped")),
+            skipped=self.reasons(root, "skipped"),
+            absent=self.reasons(root, "absent"),
             keys=root.keys or {},
         )
 
-    def skipped(self, node: Node | None) -> dict[str, tuple[str, Mark]]:
+    def reasons(self, root: Node, key: str) -> dict[str, tuple[str, Mark]]:
+        """Names, each with the reason why it is not written."""
+        node = root.value.get(key)
         if node is None:
             return {}
         if not isinstance(node.value, dict):
-            self.add("grammar", "'skipped' holds fields and why each is skipped", node.mark)
+            self.add("grammar", f"'{key}' holds names and why each is {key}", node.mark)
             return {}
         found = {}
         for name, reason in node.value.items():
             mark = node.at(name)
             if not isinstance(reason.value, str) or len(reason.value) < 4:
-                self.add("skip-reason", f"'{name}' is skipped without a reason", mark)
+                self.add("skip-reason", f"'{name}' is {key} without a reason", mark)
             found[name] = (str(reason.value), mark)
         return found
 

@@ -61,6 +61,7 @@ class MappingFile:
     when: Condition | None = None
     sensitivity: str | None = None
     skipped: dict[str, tuple[str, Mark]] = field(default_factory=dict)
+    absent: dict[str, tuple[str, Mark]] = field(default_factory=dict)  # US Core asks for these
     keys: dict[str, Mark] = field(default_factory=dict)  # where each key of the file stands
 
     def at(self, key: str) -> Mark:

@@ -12,13 +12,13 @@ from fhirsvc.records.kinds import Date, DateTime, Enum, Key, Phone, Ref, String,
 from fhirsvc.records.parts import (
     Appointment,
     CrisisPlan,
-    Diagnosis,
     Medication,
+    Problem,
     RelapsePrevention,
     Signature,
     SocialOutcomes,
 )
-from fhirsvc.records.rules import in_order
+from fhirsvc.records.rules import in_order, need_episode
 from fhirsvc.records.shapes import Many, Object, Part, Record, constant_type
 
 END_REASONS = (
@@ -100,7 +100,11 @@ class AftercarePlan(Record):
     end_reason = Enum(END_REASONS, "Why it ended")
     end_reason_text = Text("Why it ended, in words")
     next_level_of_care = Enum(LEVELS_OF_CARE, "Level of care that follows")
-    diagnoses = Many(Object(Diagnosis, "A diagnosis"), "Diagnoses at discharge", key="diagnosis_id")
+    diagnoses = Many(
+        Object(Problem, "A problem"),
+        "Diagnoses of the episode that need care on",
+        key="diagnosis_id",
+    )
     goal_ids = Many(Ref("goal", "A goal"), "Goals carried on")
     referral_ids = Many(Ref("referral", "A referral"), "Referrals that carry it")
     assessment_ids = Many(Ref("assessment", "An assessment"), "Assessments it rests on")
@@ -127,5 +131,6 @@ class AftercarePlan(Record):
 
     @validates_schema
     def dates(self, data: dict[str, Any], **_: Any) -> None:
-        """The plan starts before it ends."""
+        """The plan starts before it ends; its problems are an episode's."""
+        need_episode(data, "diagnoses")
         in_order(data, "start_date", "end_date")

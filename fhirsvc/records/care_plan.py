@@ -28,12 +28,12 @@ from fhirsvc.records.kinds import Date, DateTime, Enum, Integer, Ref, String, Te
 from fhirsvc.records.parts import (
     CrisisPlan,
     CulturalSocial,
-    Diagnosis,
     Preferences,
+    Problem,
     RelapsePrevention,
     Signature,
 )
-from fhirsvc.records.rules import in_order
+from fhirsvc.records.rules import in_order, need_episode
 from fhirsvc.records.shapes import Many, Object, Record, constant_type
 
 PLAN_STATUSES = ("draft", "active", "on_hold", "closed", "revoked", "error")
@@ -61,8 +61,8 @@ class CarePlan(Record):
     review_due = Date("When it must next be reviewed")
     reviewed_on = Date("When it was last reviewed")
     diagnoses = Many(
-        Object(Diagnosis, "A diagnosis"),
-        "Problems it addresses, treated together",
+        Object(Problem, "A problem"),
+        "Diagnoses of the episode it addresses, treated together",
         key="diagnosis_id",
     )
     care_team = Many(Object(TeamMember, "A member"), "The care team", key="member_id")
@@ -102,6 +102,7 @@ class CarePlan(Record):
 
     @validates_schema
     def dates(self, data: dict[str, Any], **_: Any) -> None:
-        """The plan starts before it ends, and a review is before the next one."""
+        """Start and end, review and next review are in order; problems are an episode's."""
+        need_episode(data, "diagnoses")
         in_order(data, "start_date", "target_end_date")
         in_order(data, "reviewed_on", "review_due")

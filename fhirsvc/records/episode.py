@@ -12,6 +12,14 @@ from fhirsvc.records.parts import Diagnosis, LevelStep, StatusEvent
 from fhirsvc.records.rules import in_order
 from fhirsvc.records.shapes import Many, Object, Record, constant_type
 
+STATUSES = ("planned", "waitlist", "active", "on_hold", "finished", "cancelled", "error")
+
+
+class EpisodeEvent(StatusEvent):
+    """One step in an episode's life."""
+
+    status = Enum(STATUSES, "The status entered", required=True)
+
 
 class Episode(Record):
     """One course of treatment: https://hl7.org/fhir/R4/episodeofcare.html."""
@@ -20,14 +28,10 @@ class Episode(Record):
 
     type = constant_type("episode")
     client_id = Ref("client", "Who is treated", required=True)
-    status = Enum(
-        ("planned", "waitlist", "active", "on_hold", "finished", "cancelled", "error"),
-        "Where the episode stands",
-        required=True,
-    )
+    status = Enum(STATUSES, "Where the episode stands", required=True)
     status_reason = Text("Why it stands there")
     status_history = Many(
-        Object(StatusEvent, "A step"), "How the status came about", key="event_id"
+        Object(EpisodeEvent, "A step"), "How the status came about", key="event_id"
     )
     level_of_care = Enum(LEVELS_OF_CARE, "The present level of care")
     level_of_care_text = String("The level of care in words")
@@ -41,7 +45,9 @@ class Episode(Record):
     levels = Many(Object(LevelStep, "A stretch"), "Levels of care so far, in order", key="step_id")
     start_date = Date("Day of admission")
     end_date = Date("Day of discharge")
-    diagnoses = Many(Object(Diagnosis, "A diagnosis"), "Diagnoses at admission", key="diagnosis_id")
+    diagnoses = Many(
+        Object(Diagnosis, "A diagnosis"), "Diagnoses, from admission on", key="diagnosis_id"
+    )
     care_manager_id = Ref("staff", "The case manager responsible")
     referred_by_id = Ref("organization", "Who sent the person")
     referral_source = String("Who sent the person, in words")

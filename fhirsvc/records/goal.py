@@ -21,7 +21,7 @@ from fhirsvc.records.kinds import (
     reject,
 )
 from fhirsvc.records.parts import Note
-from fhirsvc.records.rules import in_order
+from fhirsvc.records.rules import in_order, need_episode
 from fhirsvc.records.shapes import Many, Object, Part, Record, constant_type
 
 LIFECYCLES = (
@@ -129,7 +129,7 @@ class Goal(Record):
     is_discharge_goal = Boolean("Must be met before discharge")
     priority = Enum(("high", "medium", "low"), "Priority")
     readiness = Integer("How ready the person feels, 0 to 10", high=10)
-    diagnosis_ids = Many(Key("A diagnosis_id"), "Problems of this client's plan it addresses")
+    diagnosis_ids = Many(Key("A diagnosis_id"), "Diagnoses of the episode it addresses")
     start_date = Date("When work on it starts")
     target_date = Date("When it should be met")
     review_due = Date("When it must next be reviewed")
@@ -149,6 +149,7 @@ class Goal(Record):
 
     @validates_schema
     def dates(self, data: dict[str, Any], **_: Any) -> None:
-        """Work starts before the target, and a review before the next one."""
+        """Work starts before the target, a review before the next; diagnoses are an episode's."""
+        need_episode(data, "diagnosis_ids")
         in_order(data, "start_date", "target_date")
         in_order(data, "reviewed_on", "review_due")

@@ -61,7 +61,7 @@ class Address(Part):
 
 
 class Diagnosis(Part):
-    """A problem the person is treated for; becomes a Condition."""
+    """A problem the person is treated for; outlives plans. Becomes a Condition."""
 
     diagnosis_id = Key(
         "Key of the problem, the same wherever this client's records name it", required=True
@@ -91,6 +91,14 @@ class Diagnosis(Part):
         if ("code" in data) != ("code_system" in data):
             field = "code" if "code_system" in data else "code_system"
             raise reject("needs", "code and code_system go together", field)
+
+
+class Problem(Part):
+    """A diagnosis of the episode that a plan addresses; what it is, the episode says once."""
+
+    diagnosis_id = Key("The diagnosis of the plan's episode", required=True)
+    text = Text("The problem as this plan puts it")
+    approach = Text("How this plan meets it")
 
 
 class Medication(Part):

@@ -158,11 +158,14 @@ def _diagnosed(plan: Record, chart: Chart) -> Found:
         return
     goals = chart.goals_of.get(plan["id"], {}).values()
     addressed = {key for goal in goals for key in goal.get("diagnosis_ids", [])}
-    for i, diagnosis in enumerate(plan.get("diagnoses", [])):
+    episode = chart.get("episode", plan.get("episode_id")) or {}
+    known = {d["diagnosis_id"]: d for d in episode.get("diagnoses", [])}
+    for i, problem in enumerate(plan.get("diagnoses", [])):
+        diagnosis = known.get(problem["diagnosis_id"], {})
         gone = diagnosis.get("clinical_status") in _GONE
         if gone or diagnosis.get("verification") in _DENIED:
             continue
-        if diagnosis["diagnosis_id"] not in addressed:
+        if problem["diagnosis_id"] not in addressed:
             yield f"$.diagnoses[{i}].diagnosis_id", "no goal of the plan names this diagnosis"
 
 

@@ -8,7 +8,7 @@ from marshmallow import validates_schema
 
 from fhirsvc.records.kinds import Boolean, Code, Date, DateTime, Enum, Key, Phone, Ref, String, Text
 from fhirsvc.records.parts import Appointment, StatusEvent
-from fhirsvc.records.rules import in_order
+from fhirsvc.records.rules import in_order, need_episode
 from fhirsvc.records.shapes import Many, Object, Part, Record, constant_type
 
 REFERRAL_KINDS = (
@@ -94,7 +94,7 @@ class Referral(Record):
     performer_staff_id = Ref("staff", "The person asked, when on our staff")
     performer_text = String("Who is asked, in words")
     reason = Text("Why, in words")
-    diagnosis_ids = Many(Key("A diagnosis_id"), "Problems of this client's plan it is for")
+    diagnosis_ids = Many(Key("A diagnosis_id"), "Diagnoses of the episode it is for")
     assessment_ids = Many(Ref("assessment", "An assessment"), "Assessments that support it")
     consent_id = Ref("consent", "The consent that allows it")
     instructions = Text("Instructions for the client")
@@ -108,6 +108,7 @@ class Referral(Record):
 
     @validates_schema
     def dates(self, data: dict[str, Any], **_: Any) -> None:
-        """A service is not needed, nor does the referral expire, before it was asked for."""
+        """Needed and void come after asked for; diagnoses are an episode's."""
+        need_episode(data, "diagnosis_ids")
         in_order(data, "requested_on", "needed_by")
         in_order(data, "requested_on", "expires_on")

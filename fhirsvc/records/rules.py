@@ -21,6 +21,12 @@ def in_order(data: Mapping[str, Any], *names: str) -> None:
             raise reject("order", f"is before {earlier}", later)
 
 
+def need_episode(data: Mapping[str, Any], name: str) -> None:
+    """Raise when ``data[name]`` names diagnoses but no episode says what they are."""
+    if data.get(name) and "episode_id" not in data:
+        raise reject("needs", f"{name} are diagnoses of an episode, which is needed", "episode_id")
+
+
 def check_npi(data: Mapping[str, Any]) -> None:
     """Raise when ``data['npi']`` fails its check digit (45 CFR 162.406: Luhn over 80840 + NPI)."""
     number = data.get("npi")

@@ -1,7 +1,8 @@
 """The workload of the benchmarks: treatment plans as a clinic keeps them, made from a seed.
 
-One unit is a care plan with its goals, a referral and a weekly assessment (about 5 KB of records,
-12 resources). Words are drawn from a list, so that no two units are alike and none is a person's.
+One unit is an episode with its diagnoses, a care plan with its goals, a referral and a weekly
+assessment (about 5 KB of records, 13 resources). Words are drawn from a list, so that no two units
+are alike and none is a person's.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def _unit(rng: random.Random, i: int) -> list[dict[str, Any]]:
     client, plan = f"c-{i:05d}", f"cp-{i:05d}"
     goals = [f"g-{i:05d}-{n}" for n in range(3)]
     common = {"client_id": client, "updated_at": f"{start}T16:30:00Z", "program_id": "org-1"}
+    common["episode_id"] = f"e-{i:05d}"
     return [
+        _episode(f"e-{i:05d}", start, common),
         _plan(rng, plan, goals, start, common),
         *(_goal(rng, goal, plan, start, common) for goal in goals),
         _referral(rng, f"r-{i:05d}", plan, goals[0], start, common),
@@ -41,22 +44,17 @@ def _unit(rng: random.Random, i: int) -> list[dict[str, Any]]:
     ]
 
 
-def _plan(
-    rng: random.Random, plan: str, goals: list[str], start: date, common: dict[str, Any]
-) -> dict[str, Any]:
-    end = start + timedelta(days=84)
+def _episode(episode: str, start: date, common: dict[str, Any]) -> dict[str, Any]:
+    own = {name: value for name, value in common.items() if name != "episode_id"}
     return {
-        "type": "care_plan",
-        "id": plan,
-        **common,
+        "type": "episode",
+        "id": episode,
+        **own,
         "status": "active",
-        "plan_version": rng.randint(1, 9),
-        "title": "Intensive outpatient plan",
-        "summary": _text(rng, 40),
+        "level_of_care": "intensive_outpatient",
+        "billing_code": "S9480",
+        "hours_per_week": 12,
         "start_date": str(start),
-        "target_end_date": str(end),
-        "authored_at": f"{start}T15:00:00-05:00",
-        "author_id": "s-1",
         "diagnoses": [
             {
                 "diagnosis_id": f"dx{n}",
@@ -75,6 +73,26 @@ def _plan(
                 )
             )
         ],
+    }
+
+
+def _plan(
+    rng: random.Random, plan: str, goals: list[str], start: date, common: dict[str, Any]
+) -> dict[str, Any]:
+    end = start + timedelta(days=84)
+    return {
+        "type": "care_plan",
+        "id": plan,
+        **common,
+        "status": "active",
+        "plan_version": rng.randint(1, 9),
+        "title": "Intensive outpatient plan",
+        "summary": _text(rng, 40),
+        "start_date": str(start),
+        "target_end_date": str(end),
+        "authored_at": f"{start}T15:00:00-05:00",
+        "author_id": "s-1",
+        "diagnoses": [{"diagnosis_id": "dx0"}, {"diagnosis_id": "dx1"}],
         "care_team": [
             {"member_id": "m1", "staff_id": "s-1", "role_text": "Therapist", "is_lead": True},
             {"member_id": "m2", "is_client": True, "role_text": "Client"},

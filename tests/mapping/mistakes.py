@@ -24,7 +24,7 @@ class Mistake:
 
 GOAL, REQUEST, TASK = "goal/Goal.yaml", "referral/ServiceRequest.yaml", "referral/Task.yaml"
 PATIENT, PLAN = "client/Patient.yaml", "care_plan/CarePlan.yaml"
-CONDITION, ORIENTATION = "care_plan/Condition.yaml", "client/Observation.yaml"
+CONDITION, ORIENTATION = "episode/Condition.yaml", "client/Observation.yaml"
 SCORE, ANSWERS = "assessment/Observation.yaml", "assessment/QuestionnaireResponse.instrument.yaml"
 ANSWERED = "assessment/QuestionnaireResponse.yaml"
 PHQ, FORM = "instruments/phq-9.yaml", "instruments/assessment-core.yaml"
@@ -131,8 +131,8 @@ SHAPES = [  # the right names in the wrong place
             "  ‸patientInstruction: {from: goal_ids,", "cardinality", "is a list; use 'each'"),
     Mistake("each of what is no list", REQUEST, "  supportingInfo: {each: assessment_ids,",
             "  ‸supportingInfo: {each: note,", "each-source", "'note' is not a list"),
-    Mistake("each of the file is no list", CONDITION, "each: diagnoses", "‸each: title",
-            "each-source", "'title' is not a list"),
+    Mistake("each of the file is no list", CONDITION, "each: diagnoses", "‸each: asam_level",
+            "each-source", "'asam_level' is not a list"),
     Mistake("each to what does not repeat", REQUEST,
             "  patientInstruction: {from: instructions,",
             "  ‸patientInstruction: {each: goal_ids, from: .,", "cardinality", "does not repeat"),
@@ -234,7 +234,7 @@ REFERENCES = [
     Mistake("a field that names another record", REQUEST, "  requester: {from: requester_id,",
             "  ‸requester: {from: client_id,", "reference", "names a client, not a staff"),
     Mistake("an item's key without its record", GOAL,
-            "  addresses: {each: diagnosis_ids, from: [/care_plan_id, .],",
+            "  addresses: {each: diagnosis_ids, from: [/episode_id, .],",
             "  ‸addresses: {each: diagnosis_ids, from: .,", "reference", "[record id, item key]"),
     Mistake("a part that the target does not have", TASK,
             "  focus: {from: id, as: reference, to: referral/ServiceRequest}",
@@ -331,6 +331,34 @@ ABSENCE = [  # what is left out is a decision, and some things never leave
             "42 CFR 2.11"),
 ]
 
+SUPPORT = [  # US Core's must-support elements, and sensitive fields
+    Mistake("a must-support element without line or reason", "staff/PractitionerRole.yaml",
+            "  endpoint: the house", "  # the house", "must-support", "endpoint is must-support",
+            ("staff/PractitionerRole.yaml", "‸elements:")),
+    Mistake("no reasons at all", REQUEST, "absent:\n  encounter:", "#", "must-support",
+            "encounter is must-support", (REQUEST, "‸elements:")),
+    Mistake("a reason for what nobody asks", GOAL, "skipped:\n",
+            "absent:\n  ‸start: we have none\nskipped:\n", "absent",
+            "us-core-goal does not ask for 'start'; did you mean 'start[x]'?"),
+    Mistake("a reason for a must-support element that is written", GOAL, "skipped:\n",
+            "absent:\n  ‸start[x]: it is written\nskipped:\n", "absent", "a line writes it"),
+    Mistake("a reason in a file that no profile fits", TASK, "skipped:\n",
+            "absent:\n  ‸partOf: nobody asks\nskipped:\n", "absent", "no US Core profile asks"),
+    Mistake("absent without a reason", "staff/Practitioner.yaml",
+            "  address: staff records have none; the organization's goes out", "  ‸address: ~",
+            "skip-reason", "'address' is absent without a reason"),
+    Mistake("a sensitive field without its label", "assessment/Basic.yaml", "",
+            "record: assessment\nresource: Basic\nversion: 1.0.0\nelements:\n"
+            "  code: {value: {text: Substance use}}\n"
+            "  ‸text: {narrative: {Substances: substance_use_text}, one_way: words}\n",
+            "unlabelled", "'substance_use_text' is labelled SUD; say 'sensitivity: SUD'"),
+    Mistake("a sensitive list with another label", "assessment/Basic.yaml", "",
+            "record: assessment\nresource: Basic\nversion: 1.0.0\nsensitivity: MH\nelements:\n"
+            "  code: {value: {text: Substance use}}\n"
+            "  ‸text: {narrative: {Used: \"substance_use[].note\"}, one_way: words}\n",
+            "unlabelled", "labelled SUD"),
+]
+
 LINES = [  # the grammar of a line and of a file
     Mistake("a line that is a word", GOAL, START, "  ‸startDate: start_date", "grammar",
             "a line is written {from: …}"),
@@ -398,12 +426,12 @@ LINES = [  # the grammar of a line and of a file
 ]
 YAML = [
     Mistake("a brace that is not closed", GOAL, "statement, owner: both}\n  subject: {",
-            "statement, owner: both\n  subject‸: {", "yaml", "begun at line 13"),
+            "statement, owner: both\n  subject‸: {", "yaml", "begun at line 15"),
     Mistake("a quote that is not closed", TASK, "display: Fulfill the", 'display: ‸"Fulfill the',
             "yaml", "it never ends"),
     Mistake("a key twice", GOAL, "  statusDate: {from: status_date",
             "  ‸startDate: {from: status_date", "duplicate-key",
-            "'startDate' stands here twice; first at line 15"),
+            "'startDate' stands here twice; first at line 17"),
     Mistake("a tab", GOAL, START, "‸\t" + START, "yaml", "cannot start any token"),
     Mistake("a control character", GOAL, START, "  ‸\x07startDate: {from: start_date}", "yaml",
             "a character that YAML does not allow"),
@@ -497,4 +525,4 @@ ASKED = [  # instruments and forms
     Mistake("a form's key", FORM, "title: Assessment", "‸titel: x\ntitle: Assessment",
             "unknown-key", "did you mean 'title'?"),
 ]
-MISTAKES = [*WORDS, *SHAPES, *REFERENCES, *CODES, *ABSENCE, *LINES, *YAML, *ASKED]
+MISTAKES = [*WORDS, *SHAPES, *REFERENCES, *CODES, *ABSENCE, *SUPPORT, *LINES, *YAML, *ASKED]

@@ -31,6 +31,7 @@ def broken(id, path, value):
     return record
 
 
+EPISODE = "episode-01"
 PLAN, GOAL, CLIENT, INTAKE = "plan-01", "goal-01-1", "client-01", "assessment-01-intake"
 # (what is wrong, record, rule, where, part of the message)
 TABLE = [
@@ -105,8 +106,10 @@ TABLE = [
      "$.instruments[1].total", "this instrument's total is 0 to 12"),
     ("an answer beyond the scale", broken(INTAKE, ["instruments", 0, "items", 4, "value"], 4),
      "range", "$.instruments[0].items", "an answer of this instrument is 0 to 3"),
-    ("a code without its system", broken(PLAN, ["diagnoses", 0, "code_system"], ...), "needs",
+    ("a code without its system", broken(EPISODE, ["diagnoses", 0, "code_system"], ...), "needs",
      "$.diagnoses[0].code_system", "code and code_system go together"),
+    ("diagnoses of no episode", broken(GOAL, ["episode_id"], ...), "needs", "$.episode_id",
+     "diagnosis_ids are diagnoses of an episode"),
     ("a target without a comparison", broken(GOAL, ["objectives", 0, "op"], ...), "needs",
      "$.objectives[0].op", "op and value go together"),
     ("a team member who is nobody", broken(PLAN, ["care_team", 0, "staff_id"], ...), "needs",

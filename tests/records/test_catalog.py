@@ -122,7 +122,7 @@ def test_parts_of_an_individualized_plan_all_have_a_field():
         "aftercare", "preferences", "schedule", "coping.worked", "coping.resistance",
         "cultural_social.language", "cultural_social.stigma", "cultural_social.lgbtq_needs",
         "case_conferences", "plan_version", "schedule.hours_per_week", "step_down.steps",
-        "diagnoses[].rank", "progress.self_assessments", "progress.evaluations",
+        "diagnoses[].approach", "progress.self_assessments", "progress.evaluations",
         "progress.feedback", "progress.milestones", "case_management.needs", "care_team",
     } <= set(plan)  # fmt: skip
     assert {"term", "readiness", "objectives", "own_words"} <= set(goal)

@@ -62,13 +62,15 @@ class TestEveryRecord:
         """Diagnoses, contacts and modalities named by key exist for that client."""
         for client in CLIENTS:
             plans = of(demo, "care_plan", client)
-            diagnoses = {d["diagnosis_id"] for p in plans for d in p["diagnoses"]}
+            episodes = of(demo, "episode", client)
+            diagnoses = {d["diagnosis_id"] for e in episodes for d in e["diagnoses"]}
             modalities = {m["modality_id"] for p in plans for m in p["modalities"]}
             contacts = {k["contact_id"] for k in by_id[client].get("contacts", [])}
             for record in [*of(demo, "goal", client), *of(demo, "referral", client)]:
                 assert set(record.get("diagnosis_ids", [])) <= diagnoses
                 assert set(values(record, "objectives[].interventions[].modality_id")) <= modalities
             for plan in plans:
+                assert {d["diagnosis_id"] for d in plan["diagnoses"]} <= diagnoses
                 assert set(values(plan, "care_team[].contact_id")) <= contacts
                 assert set(values(plan, "family_involvement.members[].contact_id")) <= contacts
 

@@ -16,7 +16,9 @@ class TestScenarios:
         phq = totals(scores, "client-01", "phq-9")
         rises = [b - a for a, b in pairwise(phq) if b > a]
 
-        assert {d["code"]: d["rank"] for d in plan["diagnoses"]} == {
+        (episode,) = of(demo, "episode", "client-01")
+        assert {d["diagnosis_id"] for d in plan["diagnoses"]} == {"dx1", "dx2"}
+        assert {d["code"]: d["rank"] for d in episode["diagnoses"]} == {
             "F10.20": "principal",
             "F33.1": "co_occurring",
         }

@@ -23,7 +23,8 @@ CLIENT = {
     "name": {"family": "Quill"}, "birth_date": "1990-05-05", "sex": "female",
 }  # fmt: skip
 PLAN = {
-    "type": "care_plan", "id": "p1", **BASE, "status": "active", "plan_version": 2,
+    "type": "care_plan", "id": "p1", "episode_id": "e1", **BASE,
+    "status": "active", "plan_version": 2,
     "summary": "Nine hours a week while evenings become bearable again",
     "review_due": "2026-03-10",
     "diagnoses": [{"diagnosis_id": "dx1", "text": "Depression"}],
@@ -37,16 +38,21 @@ PLAN = {
     "discharge_criteria": [{"criterion_id": "d1", "text": "PHQ-9 at 9 or lower"}],
 }  # fmt: skip
 GOAL = {
-    "type": "goal", "id": "g1", **BASE, "care_plan_id": "p1", "lifecycle": "active",
+    "type": "goal", "id": "g1", "episode_id": "e1", **BASE,
+    "care_plan_id": "p1", "lifecycle": "active",
     "statement": "Get out of bed because I feel like it", "own_words": True,
     "diagnosis_ids": ["dx1"], "review_due": "2026-03-10", "target_date": "2026-04-01",
     "objectives": [{"objective_id": "o1", "instrument": "phq-9", "op": "le", "value": 9}],
+}  # fmt: skip
+EPISODE = {
+    "type": "episode", "id": "e1", **BASE, "status": "active",
+    "diagnoses": [{"diagnosis_id": "dx1", "text": "Depression"}],
 }  # fmt: skip
 
 
 def chart():
     """A client with a plan and a goal that no rule finds fault with."""
-    return copy.deepcopy([CLIENT, PLAN, GOAL])
+    return copy.deepcopy([CLIENT, PLAN, GOAL, EPISODE])
 
 
 def told(records, today=TODAY):
@@ -60,7 +66,7 @@ def changed(**more):
     records = chart()
     for name, value in more.items():
         kind, _, field = name.partition("_")
-        record = records[{"client": 0, "plan": 1, "goal": 2}[kind]]
+        record = records[{"client": 0, "plan": 1, "goal": 2, "episode": 3}[kind]]
         record.pop(field) if value is None else record.update({field: value})
     return records
 
@@ -132,9 +138,9 @@ SILENT = [
                                "plan_certification": {"next_due": "2026-01-01"}}),
     ("no-discharge-criteria", {"plan_discharge_criteria": None, "plan_status": "revoked"}),
     ("no-goals", {"plan_goal_ids": None}),  # the goal names its plan
-    ("diagnosis-without-goal", {"goal_diagnosis_ids": None, "plan_diagnoses": [
+    ("diagnosis-without-goal", {"goal_diagnosis_ids": None, "episode_diagnoses": [
         {"diagnosis_id": "dx1", "text": "Depression", "clinical_status": "resolved"}]}),
-    ("diagnosis-without-goal", {"goal_diagnosis_ids": None, "plan_diagnoses": [
+    ("diagnosis-without-goal", {"goal_diagnosis_ids": None, "episode_diagnoses": [
         {"diagnosis_id": "dx1", "text": "Depression", "verification": "refuted"}]}),
     ("diagnosis-without-goal", {"goal_diagnosis_ids": None, "plan_goal_ids": ["g1", "g2"]}),
     ("hours-range", {"plan_schedule": {"hours_per_week": 19}}),
@@ -174,10 +180,9 @@ def test_the_birthday_decides_the_range():
 def test_the_level_of_the_episode_decides_where_no_step_does():
     """Twenty hours are right in partial hospitalization."""
     records = changed(plan_schedule={"hours_per_week": 20}, plan_certification=None)
-    records[1]["episode_id"] = "e1"
-    episode = {"type": "episode", "id": "e1", **BASE, "status": "active"}
-    episode["level_of_care"] = "partial_hospitalization"
-    assert [] == told([*records, episode])
+    records[3]["level_of_care"] = "partial_hospitalization"
+    assert [] == told(records)
+    del records[3]["level_of_care"]
     assert ["hours-range"] == [rule for rule, *_ in told(records)]
 
 

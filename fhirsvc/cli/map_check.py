@@ -1,0 +1,42 @@
+"""``fhirsvc map check``: prove the mappings before anything runs."""
+
+from __future__ import annotations
+
+import click
+
+from fhirsvc import __version__, shipped
+from fhirsvc.cli import FINDINGS
+from fhirsvc.cli.output import counted, json_option, say_findings, say_json
+from fhirsvc.mapping.forward import check as check_library
+from fhirsvc.mapping.library import read_library
+from fhirsvc.mapping.rules import RULES
+from fhirsvc.mapping.sarif import sarif
+from fhirsvc.settings import load
+
+
+@click.command()
+@click.argument("folder", metavar="[DIR]", required=False)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("text", "json", "sarif")),
+    default="text",
+    help="sarif: one SARIF 2.1.0 log, for code review and editors.",
+)
+@json_option
+@click.pass_context
+def check(ctx: click.Context, folder: str | None, form: str, as_json: bool) -> None:
+    """Prove a folder of mappings (the shipped one if none is named) before anything runs.
+
+    What each rule holds is in docs/mapping-rules.md.
+    """
+    where = folder or load().mappings
+    library, findings = read_library(shipped.mappings(where))
+    findings += check_library(library)
+    if form == "sarif":
+        say_json(sarif(findings, RULES, where, __version__))
+        failed = any(finding.severity == "error" for finding in findings)
+    else:
+        fine = f"{counted(len(library.files), 'mapping')}: no faults"
+        failed = say_findings(findings, as_json or form == "json", fine)
+    ctx.exit(FINDINGS if failed else 0)

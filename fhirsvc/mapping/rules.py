@@ -1,0 +1,66 @@
+"""Every rule that ``map check`` and ``codes lint`` can name, and what each one holds.
+
+``docs/mapping-rules.md`` is made of this table, and so are the rule descriptions in SARIF. A test
+reads the source of the checkers: a rule that is told and not listed here fails it.
+"""
+
+from __future__ import annotations
+
+# Asked by ``map check``, in the order of docs/mapping-rules.md.
+MAPPING: dict[str, str] = {
+    # the text
+    "yaml": "The file is YAML 1.2, not empty, with words as keys.",
+    "duplicate-key": "No key stands twice in one place; no linkId stands twice in one form.",
+    "grammar": "Everything has the shape the language gives it: a word, a list, a set of keys.",
+    "unknown-key": "Only keys that the language has.",
+    "missing-key": "Every key that is needed, and every column of sources.csv.",
+    "line-kind": "A line is of one kind; a question has something that answers it.",
+    "when": "A condition is one that the language has.",
+    # names
+    "unknown-record": "The record type exists.",
+    "unknown-field": "The field exists where the line stands.",
+    "unknown-resource": "The resource type exists in R4.",
+    "unknown-element": "The element exists in R4.",
+    "unknown-table": "The code table exists.",
+    "unknown-system": "The code system has a name in systems.yaml, or is a URL.",
+    "unknown-form": "The form exists.",
+    "unknown-as": "The transform exists.",
+    "unknown-owner": "The owner is us, ehr or both.",
+    "unknown-sensitivity": "The label is one of the house's.",
+    "unknown-type": "The type of a question exists.",
+    "unknown-band": "The band of an instrument is one that records have.",
+    "duplicate-name": "No two files make the same thing.",
+    # the path and its value
+    "choice": "An element of several types is written as one, and says which.",
+    "cardinality": "Lists fill what repeats, and one value what does not.",
+    "each-source": "'each' walks a list.",
+    "each-key": "Items are met by key.",
+    "duplicate-path": "No two lines write one place.",
+    "type": "The field's kind and the element's type agree.",
+    "binding": "Codes are in the element's required binding.",
+    "enum-value": "A condition asks for a word that the field can have.",
+    "table-coverage": "A table has a row for every word of the field, and no other.",
+    "inverse": "A table can be read back: where words share a code, 'prefer' names one.",
+    "target": "A reference leads to a type that the element accepts.",
+    "reference": "A reference leads to a resource that some file makes.",
+    "required": "What R4 makes mandatory is always there.",
+    "invariant": "The lines together can keep R4's invariants.",
+    "instrument": "An instrument's range, bands, items and answers agree.",
+    # completeness
+    "not-mapped": "Every field of the record is read by a line or skipped.",
+    "must-support": "What the US Core profile asks for is written, or absent with a reason "
+    "(a warning).",
+    "absent": "A reason under 'absent' is for what US Core asks for and no line writes.",
+    "skip-reason": "What is skipped or absent has a reason.",
+    "skipped-and-mapped": "What is skipped is not mapped as well.",
+    "never-leaves": "Psychotherapy notes are mapped nowhere.",
+    "unlabelled": "A line that reads a sensitive field carries its label.",
+}
+# Asked by ``codes lint``.
+CODES: dict[str, str] = {
+    "check-digit": "A LOINC or SNOMED CT code ends in its check digit.",
+    "no-source": "A standard code has a row in sources.csv.",
+    "unverified": "Its source is at level A or B.",
+    "unused-source": "A row of sources.csv is used by a mapping (a warning).",
+}
+RULES: dict[str, str] = {**MAPPING, **CODES}
