@@ -14,7 +14,7 @@ from shipped_clinic import ROOT, mappings, texts
 
 from fhirsvc.cli import COMMANDS, main
 from fhirsvc.fhir.definitions import is_resource
-from fhirsvc.mapping import grammar, library, tables
+from fhirsvc.mapping import grammar, instrument_grammar, tables
 from fhirsvc.mapping.forward import check
 from fhirsvc.mapping.library import read_library
 from fhirsvc.mapping.shape import Each, Keys
@@ -129,7 +129,7 @@ def test_the_table_of_the_page_reads():
 def _accepted(shape: object) -> set[str]:
     """Every key that a shape accepts, whatever its depth."""
     if isinstance(shape, Each):
-        return _accepted(shape.item) if shape.item is not library._QUESTION else set()
+        return _accepted(shape.item) if shape.item is not instrument_grammar.QUESTION else set()
     if not isinstance(shape, Keys):
         return set()
     below = {**shape.needed, **shape.also}
@@ -141,8 +141,8 @@ def test_every_key_of_instruments_and_forms_is_on_the_page():
     section = _section(PAGE, "Instruments and forms")
     shown = set(re.findall(r"[a-zA-Z]+", " ".join(_spans(section))))
     known = set().union(
-        *map(_accepted, (library._INSTRUMENT, library._FORM, library._QUESTION)),
-        library._QUESTION_TYPES,
+        *map(_accepted, (*instrument_grammar.KINDS.values(), instrument_grammar.QUESTION)),
+        instrument_grammar.QUESTION_TYPES,
     )
     assert len(known) > 25
     assert known - shown == set()

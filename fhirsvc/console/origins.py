@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from fhirsvc.mapping.forward import Traced
+from fhirsvc.mapping.explained import Traced
 from fhirsvc.records import TYPES, fields
 
 WITHHELD = "(kept with the record, shown nowhere)"

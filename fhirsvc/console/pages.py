@@ -14,7 +14,8 @@ from werkzeug.wrappers import Response
 from fhirsvc.console import figures
 from fhirsvc.console.origins import side_by_side
 from fhirsvc.errors import Category, FhirsvcError
-from fhirsvc.mapping.forward import Mappings, Traced
+from fhirsvc.mapping.explained import Traced
+from fhirsvc.mapping.forward import Mappings
 from fhirsvc.services.operate import Operator
 from fhirsvc.store import queue, records
 from fhirsvc.store.database import Database

@@ -1,26 +1,26 @@
-"""Instruments and forms as data: what they ask, how they score, and the Questionnaire they are.
+"""Instruments and forms as data: what they ask, how they score, and what their scores mean.
 
 An instrument (``phq-9``) has items with answer values and a total; a form (``intake-core``) asks
-for fields of a record. Both become an SDC-shaped Questionnaire with a version-specific canonical.
+for fields of a record. Both become an SDC Questionnaire with a version-specific canonical
+(``questionnaire``); ``scoring`` counts, ``extract`` makes the Observations.
 Source: https://hl7.org/fhir/uv/sdc/ and https://hl7.org/fhir/R4/questionnaire.html.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-LOINC = "http://loinc.org"
-ORDINAL = "http://hl7.org/fhir/StructureDefinition/ordinalValue"
-_NOTICE = (
-    "This content from LOINC® is copyright © 1995 Regenstrief Institute, Inc. and the LOINC "
-    "Committee, and available at no cost under the license at http://loinc.org/license."
-)
+from fhirsvc.fhir import questionnaire
+
+Scoring = Literal["sum", "count", "rules"]
+SCORINGS: tuple[Scoring, ...] = ("sum", "count", "rules")
 
 
 @dataclass(frozen=True)
 class Option:
-    """One allowed answer and the points it counts."""
+    """One allowed answer: the number that records write for it, and its code."""
 
     value: int
     coding: dict[str, str]
@@ -36,6 +36,89 @@ class Item:
     coding: dict[str, str] | None
     options: tuple[Option, ...]
     scored: bool = True
+    reversed: bool = False  # the lowest answer counts most
+    weight: int = 1
+
+    def points(self, value: int) -> int:
+        """What an answer counts: its value, turned round where the item is ``reversed``.
+
+        :raises ValueError: no such answer.
+        """
+        values = [option.value for option in self.options]
+        if value not in values:
+            raise ValueError("no such answer")
+        turned = max(values) + min(values) - value if self.reversed else value
+        return turned * self.weight
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Bands that hold for some: a sex (``male``, ``female``) or a setting that the file names."""
+
+    bands: tuple[tuple[int, str], ...]
+    sex: str | None = None
+    setting: str | None = None
+
+
+@dataclass(frozen=True)
+class Subscale:
+    """A part score: the sum of some items."""
+
+    key: str
+    text: str
+    items: tuple[str, ...]
+    coding: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A rule on how many items of each subscale are answered ``rated`` or higher."""
+
+    key: str
+    text: str
+    rated: int
+    at_least: Mapping[str, int]  # subscale key → how many
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One step of a risk table: ``word`` when any of ``items`` is answered ``low`` or higher.
+
+    Without items it always holds: what is left when no step before it does.
+    """
+
+    word: str
+    items: tuple[str, ...] = ()
+    low: int = 1
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Items that need no answer after others: each counts as if it had been answered ``value``."""
+
+    when: Mapping[str, int]  # item → the answer that must have been given; all of them
+    items: tuple[str, ...]
+    value: int
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """How many points of difference mean something, and who says so."""
+
+    points: int
+    meaning: str  # reliable | meaningful
+    source: str
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What calls for a person whatever the total: an answer, or a band or risk."""
+
+    key: str
+    text: str
+    item: str | None = None
+    low: int = 1  # the answer from which it is raised
+    severity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,11 +136,30 @@ class Instrument:
     bands: tuple[tuple[int, str], ...]  # lower bound, house word; rising
     items: tuple[Item, ...] = ()
     copyright: str = ""
+    scoring: Scoring = "sum"
+    variants: tuple[Variant, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    skips: tuple[Skip, ...] = ()
+    may_miss: int = 0  # scored items that the mean of the others may stand in for
+    subscales: tuple[Subscale, ...] = ()
+    criteria: tuple[Criterion, ...] = ()
+    change: tuple[Threshold, ...] = ()  # rising
+    higher_is_better: bool = False
+    alerts: tuple[Alert, ...] = ()
+    derived_from: str = ""  # canonical of the Questionnaire it was read from
 
     @property
     def canonical(self) -> str:
         """``url|version``: responses name the version they answered (SDC)."""
         return f"{self.url}|{self.version}"
+
+    def item(self, n: str) -> Item | None:
+        """The item of a number."""
+        return next((item for item in self.items if item.n == n), None)
+
+    def scored(self) -> tuple[Item, ...]:
+        """The items that count."""
+        return tuple(item for item in self.items if item.scored)
 
     def answers(self) -> dict[str, dict[int, dict[str, Any]]]:
         """Item number and value to the QuestionnaireResponse item that says so."""
@@ -75,8 +177,7 @@ class Instrument:
 
     def questionnaire(self) -> dict[str, Any]:
         """The instrument as a Questionnaire."""
-        items = [_choice(item) for item in self.items]
-        return _questionnaire(self, items, [self.panel], self.copyright)
+        return questionnaire.of_instrument(self)
 
 
 @dataclass(frozen=True)
@@ -110,61 +211,7 @@ class Form:
 
     def questionnaire(self) -> dict[str, Any]:
         """The form as a Questionnaire."""
-        return _questionnaire(self, [_ask(q) for q in self.questions], [], self.copyright)
-
-
-def _questionnaire(
-    of: Instrument | Form, items: list[dict[str, Any]], codes: list[dict[str, str]], notice: str
-) -> dict[str, Any]:
-    words = [w for w in of.name.replace(".", "-").split("-") if w]
-    found: dict[str, Any] = {
-        "resourceType": "Questionnaire",
-        "id": f"instrument.{of.name}",
-        "url": of.url,
-        "identifier": [{"system": "urn:fhirsvc:instrument", "value": of.name}],
-        "version": of.version,
-        "name": "".join(w[:1].upper() + w[1:] for w in words),
-        "title": of.title,
-        "status": "active",
-        "subjectType": ["Patient"],
-    }
-    loinc = any(c.get("system") == LOINC for c in codes)
-    if loinc or notice:
-        found["copyright"] = " ".join(t for t in (_NOTICE if loinc else "", notice) if t)
-    if codes:
-        found["code"] = codes
-    found["item"] = items or [
-        {"linkId": "total", "text": f"{of.title}: total score", "type": "integer"}
-    ]
-    return found
-
-
-def _choice(item: Item) -> dict[str, Any]:
-    found: dict[str, Any] = {"linkId": item.linkId}
-    if item.coding:
-        found["code"] = [item.coding]
-    found |= {"text": item.text, "type": "choice", "required": item.scored}
-    found["answerOption"] = [
-        {
-            "extension": [{"url": ORDINAL, "valueDecimal": option.value}],
-            "valueCoding": option.coding,
-        }
-        for option in item.options
-    ]
-    return found
-
-
-def _ask(question: Question) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "linkId": question.linkId,
-        "text": question.text,
-        "type": question.type,
-    }
-    if question.each:
-        found["repeats"] = True
-    if question.questions:
-        found["item"] = [_ask(q) for q in question.questions]
-    return found
+        return questionnaire.of_form(self)
 
 
 VALUES = {  # answer element and FHIR primitive by question type

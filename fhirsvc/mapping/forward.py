@@ -14,18 +14,21 @@ import orjson
 
 from fhirsvc.errors import Category, FhirsvcError, Finding
 from fhirsvc.fhir.instruments import Form, Instrument
+from fhirsvc.mapping import derived
 from fhirsvc.mapping.coverage import unmapped
 from fhirsvc.mapping.emit import emit
+from fhirsvc.mapping.explained import Traced, explained
 from fhirsvc.mapping.grammar import US_CORE
 from fhirsvc.mapping.labels import unlabelled
 from fhirsvc.mapping.library import Library, read_library
+from fhirsvc.mapping.lines import MappingFile
 from fhirsvc.mapping.must_support import unsupported
 from fhirsvc.mapping.plan import Plan
 from fhirsvc.mapping.prune import prune
 from fhirsvc.mapping.resolve import resolve
 from fhirsvc.mapping.runtime import NAMESPACE, Fault
 from fhirsvc.mapping.setting import Setting
-from fhirsvc.records import TYPES, fields
+from fhirsvc.records import TYPES
 
 Resource = dict[str, Any]
 QUESTIONNAIRE = "questionnaire"  # a form as a record; nobody sends it, it goes with its answers
@@ -33,25 +36,6 @@ _MISFITS = (Fault, KeyError, TypeError, AttributeError, ValueError)
 _OFTEN = 100  # records of one shape before code is made for it
 _MOST_SHAPES = 500
 _END: Any = orjson.Fragment(b"")  # the last line ends too
-
-
-@dataclass(frozen=True)
-class Explained:
-    """Where one element came from."""
-
-    element: str  # FHIR path, "CarePlan.activity[0].detail.code"
-    field: str | None  # JSON path in the record; None for a constant
-    place: str  # file:line:col of the mapping line
-    version: str  # of the mapping file
-    transform: str
-
-
-@dataclass(frozen=True)
-class Traced:
-    """A resource and the origin of each of its elements."""
-
-    resource: Resource
-    trace: tuple[Explained, ...]
 
 
 @dataclass(frozen=True)
@@ -131,6 +115,7 @@ class Mappings:
         if isinstance(record, dict) and record.get("type") == QUESTIONNAIRE:
             return self._questionnaire(record)
         out: list[Resource] = []
+        record = self._whole(record)
         try:
             for compiled in self._for(record, us_core):
                 compiled.fast(record, out, None)
@@ -146,6 +131,8 @@ class Mappings:
         """
         out: list[Resource] = []
         try:
+            if record["type"] == "assessment":
+                record = self._whole(record)
             shapes = self._shapes[us_core].get(record["type"])
             if shapes is None:
                 shapes = self._prepare(record, us_core)
@@ -168,6 +155,7 @@ class Mappings:
         if isinstance(record, dict) and record.get("type") == QUESTIONNAIRE:
             return [Traced(resource, ()) for resource in self._questionnaire(record)]
         found = []
+        record = self._whole(record)
         for compiled in self._for(record, us_core):
             out: list[Resource] = []
             traces: list[tuple[str, list[tuple[str, str | None, int]]]] = []
@@ -176,8 +164,15 @@ class Mappings:
             except Fault as fault:
                 raise self._error(compiled.plan, fault) from None
             for resource, (_, steps) in zip(out, traces, strict=True):
-                found.append(Traced(resource, tuple(_said(compiled.plan, steps))))
+                said = tuple(explained(compiled.plan, steps, record))
+                found.append(Traced(resource, said))
         return found
+
+    def _whole(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The record and what follows from it (``derived``)."""
+        if not isinstance(record, dict):
+            return record
+        return derived.derive(record, self.library.instruments)
 
     def companions(self, record: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The forms that a record answers, each as a record of its own (``questionnaire``).
@@ -223,7 +218,8 @@ class Mappings:
 
     def _compile(self, record_type: str, us_core: int) -> list[_Compiled]:
         found = []
-        for file in self.library.files:
+        # What is derived comes last: a value that does not fit is refused where it stands.
+        for file in sorted(self.library.files, key=_is_derived):
             if file.record == record_type:
                 plan = resolve(file, setting(self.library, us_core)).plan
                 if plan is not None:
@@ -259,7 +255,7 @@ def check(library: Library) -> list[Finding]:
 def setting(library: Library, us_core: int) -> Setting:
     """What the files of a library may name."""
     return Setting(
-        fields={t: fields(t) for t in TYPES},
+        fields={t: derived.known_fields(t) for t in TYPES},
         tables=library.tables,
         systems=library.systems,
         files=library.files,
@@ -286,10 +282,5 @@ def _make(plan: Plan, source: str, names: dict[str, Any]) -> Any:
     return scope["make"]
 
 
-def _said(plan: Plan, steps: list[tuple[str, str | None, int]]) -> list[Explained]:
-    found = []
-    for element, field, n in steps:
-        line = plan.lines[n]
-        how = line.transform or (f"codes {line.codes}" if line.codes else line.kind)
-        found.append(Explained(element, field, str(line.mark), plan.file.version, how))
-    return found
+def _is_derived(file: MappingFile) -> bool:
+    return derived.is_derived(file.record, file.each or "")

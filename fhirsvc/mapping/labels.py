@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fhirsvc.errors import Finding
+from fhirsvc.mapping.derived import known_fields
 from fhirsvc.mapping.lines import Line
 from fhirsvc.mapping.plan import Each, Group, Leaf, Node, Plan, sources
-from fhirsvc.records import fields
 
 
 def unlabelled(plan: Plan) -> Iterator[Finding]:
@@ -15,7 +15,7 @@ def unlabelled(plan: Plan) -> Iterator[Finding]:
 
     The label may stand on the line, on a group or list around it, or on the whole file.
     """
-    known = fields(plan.file.record)
+    known = known_fields(plan.file.record)
     for labels, leaf in _leaves(plan.root, _label(frozenset(), plan.file.sensitivity)):
         for source in sources(leaf):
             needed = known[source.name].sensitivity

@@ -29,6 +29,9 @@ MAPPING: dict[str, str] = {
     "unknown-sensitivity": "The label is one of the house's.",
     "unknown-type": "The type of a question exists.",
     "unknown-band": "The band of an instrument is one that records have.",
+    "unknown-word": "A word of an instrument's closed lists (scoring, sex, …) is one of them.",
+    "unknown-item": "The items, answers and subscales that an instrument's parts name exist.",
+    "unknown-instrument": "The instrument that a wording is for exists.",
     "duplicate-name": "No two files make the same thing.",
     # the path and its value
     "choice": "An element of several types is written as one, and says which.",
@@ -45,7 +48,8 @@ MAPPING: dict[str, str] = {
     "reference": "A reference leads to a resource that some file makes.",
     "required": "What R4 makes mandatory is always there.",
     "invariant": "The lines together can keep R4's invariants.",
-    "instrument": "An instrument's range, bands, items and answers agree.",
+    "instrument": "An instrument's range, bands, items, answers and alerts agree.",
+    "version": "The version of an instrument or form is semver: responses name it.",
     # completeness
     "not-mapped": "Every field of the record is read by a line or skipped.",
     "must-support": "What the US Core profile asks for is written, or absent with a reason "

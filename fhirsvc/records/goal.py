@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from marshmallow import validates_schema
 
-from fhirsvc.records.instruments import INSTRUMENT_NAMES
+from fhirsvc.records.instruments import instrument_name
 from fhirsvc.records.kinds import (
     Boolean,
     Code,
@@ -82,7 +82,7 @@ class Objective(Part):
 
     objective_id = Key("Key of the objective", required=True)
     text = Text("The objective in words")
-    instrument = Enum(INSTRUMENT_NAMES, "The instrument whose total measures it")
+    instrument = instrument_name("The instrument whose total measures it")
     measure = String("What is measured, when it is no instrument's total")
     op = Enum(("lt", "le", "eq", "ge", "gt"), "How the measure must compare with value")
     value = Decimal("The value to reach")

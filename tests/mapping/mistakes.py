@@ -28,6 +28,8 @@ CONDITION, ORIENTATION = "episode/Condition.yaml", "client/Observation.yaml"
 SCORE, ANSWERS = "assessment/Observation.yaml", "assessment/QuestionnaireResponse.instrument.yaml"
 ANSWERED = "assessment/QuestionnaireResponse.yaml"
 PHQ, FORM = "instruments/phq-9.yaml", "instruments/assessment-core.yaml"
+PCL, SSRS = "instruments/pcl-5.yaml", "instruments/c-ssrs.yaml"
+AUDIT_C, DAST = "instruments/audit-c.yaml", "instruments/dast-10.yaml"
 PROGRESS, KIND = "codes/goal_progress.yaml", "codes/referral_kind.yaml"
 SEX, TASK_STATUS = "codes/client_sex.yaml", "codes/referral_task_status.yaml"
 SYSTEMS = "codes/systems.yaml"
@@ -42,6 +44,10 @@ HEAD = "record: goal\nresource: Goal\nversion: 1.0.0\n"
 TITLE = "{linkId: title, text: Title, type: string, from: title}"
 PANEL = "{system: loinc, code: 44249-1, display: PHQ-9 quick depression assessment panel}"
 NOT_AT_ALL = '{value: 0, system: loinc, code: "LA6568-5", display: Not at all}'
+NO_OR_YES = """answers:
+  - {value: 0, system: loinc, code: "LA32-8", display: "No"}
+  - {value: 1, system: loinc, code: "LA33-6", display: "Yes"}
+"""
 INTEREST = '{n: "1", code: 44250-9, text: "Little interest or pleasure in doing things"}'
 
 # A table reads better as rows.
@@ -457,8 +463,66 @@ ASKED = [  # instruments and forms
             "'title' is missing", (PHQ, "‸instrument: phq-9")),
     Mistake("neither instrument nor form", PHQ, "", "‸title: Test\n", "grammar",
             "starts with 'instrument' or 'form'"),
-    Mistake("an instrument no record names", PHQ, "instrument: phq-9", "‸instrument: phq9",
-            "table-coverage", "is never 'phq9'; did you mean 'phq-9'?"),
+    Mistake("an instrument's name", PHQ, "instrument: phq-9", "instrument: ‸PHQ-9",
+            "instrument", "a name is small letters"),
+    Mistake("an instrument's version", PHQ, "version: 1.0.0", "version: ‸v1", "version",
+            "written 1.0.0"),
+    Mistake("a way to score", PHQ, "range: [0, 27]", "scoring: ‸suum\nrange: [0, 27]",
+            "unknown-word", "did you mean 'sum'?"),
+    Mistake("no range", PHQ, "range: [0, 27]\n", "", "instrument", "'range' says the lowest",
+            (PHQ, "‸instrument: phq-9")),
+    Mistake("a range below the answers", PHQ, "range: [0, 27]", "range: ‸[1, 27]", "instrument",
+            "the lowest total is not"),
+    Mistake("a band for nobody", AUDIT_C, "{sex: female, bands", "‸{bands", "instrument",
+            "for which 'sex' or 'setting'"),
+    Mistake("a sex", AUDIT_C, "{sex: female", "{sex: ‸femal", "unknown-word", "'female'?"),
+    Mistake("a variant without bands for the others", AUDIT_C,
+            "bands:\n  - {from: 0, is: negative}\n  - {from: 4, is: positive}\n", "",
+            "instrument", "that hold for everybody else", (AUDIT_C, "‸- {sex: female")),
+    Mistake("a risk table without an end", SSRS, "  - {is: none}\n", "", "instrument",
+            "end with one that always holds", (SSRS, "‸instrument: c-ssrs")),
+    Mistake("a risk table that ends early", SSRS, '{any: ["1", "2"], is: low}', "‸{is: low}",
+            "instrument", "never apply"),
+    Mistake("an item of a rule", SSRS, '["1", "2"]', '["1", ‸"22"]', "unknown-item",
+            "no item '22'"),
+    Mistake("a skip after an answer nobody can give", SSRS, '{"2": 0}', '{"2": ‸3}', "instrument",
+            "item '2' has no such answer"),
+    Mistake("a skip of an item", SSRS, 'items: ["7"]', 'items: [‸"8"]', "unknown-item",
+            "no item '8'"),
+    Mistake("an alert that no answer raises", PHQ, '{key: item-9, item: "9", from: 1',
+            '‸{key: item-9, item: "9", from: 4', "instrument", "cannot reach it"),
+    Mistake("an alert of an item", PHQ, '{key: item-9, item: "9"', '{key: item-9, item: ‸"19"',
+            "unknown-item", "no item '19'"),
+    Mistake("an alert of a band", SSRS, "severity: high", "severity: ‸hihg", "unknown-band",
+            "did you mean 'high'?"),
+    Mistake("an alert of nothing", SSRS, "{key: high, severity: high,", "‸{key: high,",
+            "instrument", "by an 'item' or by a 'severity'"),
+    Mistake("an alert's key", PHQ, "key: item-9,", "key: ‸suicidal-thoughts,", "instrument",
+            "1 to 15"),
+    Mistake("more missing than there are", PHQ, "most: 2", "most: ‸9", "instrument",
+            "less than all"),
+    Mistake("what stands in for a missing answer", PHQ, "then: mean", "then: ‸meen",
+            "unknown-word", "did you mean 'mean'?"),
+    Mistake("an item of a subscale", PCL, 'items: ["6", "7"]', 'items: ["6", ‸"77"]',
+            "unknown-item", "no item '77'"),
+    Mistake("a subscale of a criterion", PCL, "E: 2}", "F: ‸2}", "unknown-item",
+            "no subscale 'F'"),
+    Mistake("two subscales of one key", PCL, "  - {key: B,",
+            '  - {key: B, text: Dreams, items: ["2"]}\n  - ‸{key: B,', "instrument",
+            "subscale 'B' is here twice"),
+    Mistake("thresholds that fall", PCL, "{points: 10,", "{points: ‸4,", "instrument",
+            "thresholds rise"),
+    Mistake("what a threshold means", PCL, "is: reliable", "is: ‸relable", "unknown-word",
+            "did you mean 'reliable'?"),
+    Mistake("items without answers", DAST, NO_OR_YES, "", "instrument", "cannot be scored",
+            (DAST, '‸- {n: "1"}')),
+    Mistake("a wording of no instrument", "instruments/wording/x.yaml", "",
+            'wording: ‸audit-d\nitems: {"1": Words}\n', "unknown-instrument", "'audit-c'?"),
+    Mistake("a wording of no item", "instruments/wording/x.yaml", "",
+            'wording: audit-c\nitems: {‸"4": Words}\n', "unknown-item", "no such item '4'"),
+    Mistake("a wording of no answer", "instruments/wording/x.yaml", "",
+            'wording: audit-c\nitems: {}\nanswers: {‸LA1: Words}\n', "unknown-item",
+            "no such answer 'LA1'"),
     Mistake("a panel that is a word", PHQ, PANEL, "‸44249-1", "grammar", "a code is expected"),
     Mistake("a panel's system", PHQ, PANEL, "‸" + PANEL.replace("loinc", "loin"),
             "unknown-system", "did you mean 'loinc'?"),

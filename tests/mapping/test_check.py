@@ -11,7 +11,7 @@ from mistakes import MISTAKES, Mistake
 from shipped_clinic import texts
 
 from fhirsvc.errors import Finding
-from fhirsvc.mapping import grammar, library, tables
+from fhirsvc.mapping import grammar, instrument_files, tables
 from fhirsvc.mapping.forward import Mappings, MappingsError, check
 from fhirsvc.mapping.library import read_library
 from fhirsvc.mapping.source import Node, parse
@@ -45,7 +45,7 @@ def _unchanged_files_are_parsed_once() -> Iterator[None]:
         return root, list(findings)
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (grammar, tables, library):
+        for module in (grammar, tables, instrument_files):
             patch.setattr(module, "parse", parsed)
         yield
 
