@@ -192,4 +192,4 @@ def test_what_is_mapped_validates(shell, demo_files):
     mapped = shell("map", "run", *demo_files).stdout
     result = shell("validate", "-", input=mapped)
     assert result.exit_code == 0
-    assert result.stderr == "543 resources, 0 with errors\n"
+    assert result.stderr == "542 resources, 0 with errors\n"
