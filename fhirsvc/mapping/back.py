@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhirsvc.errors import Finding
+from fhirsvc.errors import Finding, Severity
+from fhirsvc.mapping.derived import is_derived
 from fhirsvc.mapping.forward import setting
 from fhirsvc.mapping.inverse import ONE_WAY
 from fhirsvc.mapping.library import Library
@@ -63,6 +64,7 @@ class Back:
         self.fields = fields
         self.also = systems.also
         self.readers = [Reader(plan, tables, systems.also) for plan in plans]
+        self._inverses = {id(r.plan): r.inverses for r in self.readers}
         self.systems = dict(_identities(r.plan) for r in self.readers if _identities(r.plan))
 
     @classmethod
@@ -108,6 +110,10 @@ class Back:
             if reader is None:
                 message = f"no mapping reads this {resource.get('resourceType')}"
                 returned.findings.append(_told(about, "not-mapped", message, resource))
+                continue
+            if is_derived(reader.plan.file.record, reader.plan.file.each or ""):
+                message = "this follows from a record and is not read back"
+                returned.findings.append(_told(about, "derived", message, resource, "information"))
                 continue
             house = reader.house(resource, whole)
             record = (onto or {}).get((reader.plan.file.record, house.ids[0])) if house else None
@@ -206,14 +212,11 @@ class Back:
     ) -> Record:
         """Put what was read of one record onto it."""
         work = Onto(self.fields[key[0]], base_of(record, *key), known)
-        inverses = [self._inverses(reading.plan) for reading in readings]
+        inverses = [self._inverses[id(reading.plan)] for reading in readings]
         work.put(readings, inverses, new=record is None)
         about = f"{key[0]} {key[1]}"
         returned.findings += [Located(about, f) for f in work.findings]
         return work.record
-
-    def _inverses(self, plan: Plan) -> Any:
-        return next(r.inverses for r in self.readers if r.plan is plan)
 
 
 def _identities(plan: Plan) -> Any:
@@ -221,13 +224,13 @@ def _identities(plan: Plan) -> Any:
     file = plan.file
     wants = 1 if plan.each is None else 2
     for slot in plan.root.slots:
-        if slot.element.name != "identifier":
+        if slot.element.name not in ("identifier", "meta"):
             continue
-        for node in slot.nodes:
-            if not isinstance(node, Leaf) or node.op != "identifier":
+        for leaf in (leaf for node in slot.nodes for leaf in leaves(node)):
+            if leaf.op not in ("identifier", "tag") or leaf.sources[0].name != "id":
                 continue
-            if node.sources[0].name == "id" and len(node.sources) == wants:
-                return (file.resource, node.arg["system"]), (file.record, file.part)
+            if len(leaf.sources) == wants:
+                return (file.resource, leaf.arg["system"]), (file.record, file.part)
     return None
 
 
@@ -247,5 +250,11 @@ def _name(resource: Mapping[str, Any]) -> str:
     return f"{resource.get('resourceType')}/{resource.get('id')}"
 
 
-def _told(about: str, rule: str, message: str, resource: Mapping[str, Any]) -> Located:
-    return Located(about, Finding(rule, message, str(resource.get("resourceType")), "warning"))
+def _told(
+    about: str,
+    rule: str,
+    message: str,
+    resource: Mapping[str, Any],
+    severity: Severity = "warning",
+) -> Located:
+    return Located(about, Finding(rule, message, str(resource.get("resourceType")), severity))

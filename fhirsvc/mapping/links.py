@@ -85,9 +85,16 @@ class Links:
         return None
 
     def by_identifiers(self, resource: Mapping[str, Any]) -> House | None:
-        """What a resource is here, by the first identifier of this house that it has."""
+        """What a resource is here, by the first identifier or tag of this house that it has."""
         stated = resource.get("identifier")
-        for identifier in stated if isinstance(stated, list) else [stated]:
+        meta = resource.get("meta")
+        tags = meta.get("tag") if isinstance(meta, dict) else None
+        tagged = [
+            {"system": tag.get("system"), "value": tag.get("code")}
+            for tag in (tags if isinstance(tags, list) else ())
+            if isinstance(tag, dict)
+        ]
+        for identifier in [*(stated if isinstance(stated, list) else [stated]), *tagged]:
             found = self.by_identifier(str(resource.get("resourceType")), identifier)
             if found is not None:
                 return found

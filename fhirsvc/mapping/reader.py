@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fhirsvc.fhir.definitions import definition
-from fhirsvc.mapping.inverse import ONE_WAY, Inverse, Unread
+from fhirsvc.mapping.inverse import Inverse
 from fhirsvc.mapping.links import Aim, House, local_ids
-from fhirsvc.mapping.notes import Address, Known, Notes, Reading, Scope, Tie
+from fhirsvc.mapping.notes import Known, Notes, Reading, Scope
 from fhirsvc.mapping.plan import Const, Each, Group, Leaf, Node, Plan, Slot
-from fhirsvc.mapping.read_leaf import Leaves
 from fhirsvc.mapping.scores import NO, Scores
 from fhirsvc.mapping.tables import Table
+from fhirsvc.mapping.walk import Walk, keep
 
 _ENVELOPE = frozenset({"resourceType", "id", "meta", "implicitRules", "contained", "text"})
 
@@ -90,18 +89,11 @@ class Reader:
             key = house.ids[1] if house is not None else None
             if key is not None and self.plan.file.key:
                 item.values[self.plan.file.key,] = key
-        walk = _Walk(self, reading, Notes(reading, known, record))
+        walk = Walk(self.inverses, self.aims, reading, Notes(reading, known, record))
         walk.group(self.plan.root, resource, self.plan.file.resource, (), scopes, top=True)
         if self.plan.each is not None:
-            _keep(root, self.plan.each.path, self.plan.file.key, scopes[1])
+            keep(root, self.plan.each.path, self.plan.file.key, scopes[1])
         return reading
-
-
-def _telling(slot: Slot) -> bool:
-    """Whether a slot's lines say what the resource is about: constants, or a table's codes."""
-    return all(
-        isinstance(n, Const) or (isinstance(n, Leaf) and n.op == "table") for n in slot.nodes
-    )
 
 
 def leaves(node: Node) -> Iterator[Leaf]:
@@ -116,218 +108,8 @@ def leaves(node: Node) -> Iterator[Leaf]:
                 yield from leaves(child)
 
 
-def _keep(scope: Scope, path: tuple[str, ...], key: str | None, item: Scope) -> None:
-    """Put an item of a list where its key says, or among those without one."""
-    name = item.values.get((key,)) if key else None
-    if name is None:
-        scope.loose.setdefault(path, []).append(item)
-        return
-    items = scope.list_at(path)
-    if name in items:  # the same item twice: what the second one says, too
-        items[name].values.update(item.values)
-    else:
-        items[name] = item
-
-
-class _Walk(Leaves):
-    """One reading; ``Leaves`` reads single values."""
-
-    def __init__(self, reader: Reader, reading: Reading, notes: Notes) -> None:
-        super().__init__(reader.inverses, reader.aims, reading, notes)
-        self.scores = Scores(
-            reader.inverses, reader.aims, reader.also, notes.known.links, notes.contained
-        )
-
-    def group(
-        self,
-        group: Group,
-        value: Mapping[str, Any],
-        at: str,
-        address: Address,
-        scopes: list[Scope],
-        *,
-        top: bool = False,
-    ) -> None:
-        """The elements of a complex element; those with conditions last, as they ask the others."""
-        self.reading.places[address] = value  # type: ignore[assignment]
-        seen = {"resourceType", "id"} | (_ENVELOPE if top else set())
-        later = []
-        for slot in group.slots:
-            name = slot.element.name
-            raw = value.get(name)
-            if raw is None and slot.element.choice:
-                name, raw = self.stand_in(group, slot, value, at)
-            if raw is None:
-                continue
-            seen.add(name)
-            if any(n.test is not None and n.test.condition.values for n in slot.nodes):
-                later.append((slot, raw, name))
-            else:
-                self.slot(slot, raw, f"{at}.{name}", address, scopes)
-        for slot, raw, name in later:
-            self.slot(slot, raw, f"{at}.{name}", address, scopes)
-        if top and "text" in value and not any(s.element.name == "text" for s in group.slots):
-            seen.add("text")  # narrative is generated from what the elements say
-        for name, raw in value.items():
-            if name not in seen:
-                self.notes.leave(address, name, raw, f"{at}.{name}")
-
-    def stand_in(
-        self, group: Group, slot: Slot, value: Mapping[str, Any], at: str
-    ) -> tuple[str, Any]:
-        """Another type of the same choice, where its value says the same."""
-        element, node = slot.element, slot.nodes[0]
-        own = {s.element.name for s in group.slots}
-        for other in definition(group.type).choices().get(element.choice or "", ()):
-            raw = value.get(other.name)
-            if raw is None or other.name in own or not isinstance(node, Leaf):
-                continue
-            try:
-                return other.name, self.adapted(node, other.type, raw)
-            except Unread as problem:
-                self.notes.unread(problem, f"{at}.{other.name}")
-        return element.name, None
-
-    def slot(self, slot: Slot, raw: Any, at: str, address: Address, scopes: list[Scope]) -> None:
-        """One element, with all its values."""
-        only = slot.nodes[0] if len(slot.nodes) == 1 else None
-        if isinstance(only, Leaf) and only.op in ("answers", "form"):
-            items = raw if isinstance(raw, list) else [raw]
-            self.items_of(only, items, at, address, scopes)
-            return
-        if slot.element.many:
-            self.many(slot, raw if isinstance(raw, list) else [raw], at, address, scopes)
-            return
-        if isinstance(raw, list):
-            if len(raw) != 1:
-                self.notes.find("cardinality", "one value is wanted here", at)
-                return
-            raw = raw[0]
-        node = self.choose(slot, raw, scopes)
-        if isinstance(node, Tie):
-            scopes[-1].ties.append(Tie(node.nodes, raw, at))
-            self.reading.carried += 1
-            return
-        if node is None:
-            for one in slot.nodes:  # what is there and not understood takes nothing away
-                scopes[-1].hits[one.n] = raw
-            if any(isinstance(n, Const) for n in slot.nodes):
-                self.notes.find("constant", "the mapping writes another constant here", at)
-            else:
-                self.notes.find("not-understood", "no line can read this value", at)
-            return
-        self.node(node, raw, at, address, scopes, slot)
-
-    def choose(self, slot: Slot, value: Any, scopes: list[Scope]) -> Node | Tie | None:
-        """The line of a single element that its value fits best; equals are for the record."""
-        alone = len(slot.nodes) == 1
-        if alone and isinstance(slot.nodes[0], Leaf):  # its own reader says what is wrong with it
-            return slot.nodes[0]
-        ranked = [
-            (self.scores.score(n, value, scopes, alone=alone), -i, n)
-            for i, n in enumerate(slot.nodes)
-        ]
-        best = max(ranked, key=lambda entry: entry[:2])
-        if best[0] <= NO:
-            return None
-        equal = [n for score, _, n in ranked if score == best[0]]
-        copies = tuple(n for n in equal if isinstance(n, Leaf) and n.op == "copy")
-        return Tie(copies, value, "") if 1 < len(copies) == len(equal) else best[2]
-
-    def many(
-        self, slot: Slot, items: list[Any], at: str, address: Address, scopes: list[Scope]
-    ) -> None:
-        """The items of a repeating element, each by the line that it fits best."""
-        name, alone = slot.element.name, len(slot.nodes) == 1
-        for each in slot.nodes:
-            if isinstance(each, Each):
-                scopes[each.source.depth].hits.setdefault(each.n, True)
-        ranked = sorted(
-            (
-                (-score, i, j)
-                for i, value in enumerate(items)
-                for j, node in enumerate(slot.nodes)
-                if (score := self.scores.score(node, value, scopes, alone=alone)) > NO
-            ),
-        )
-        taken: dict[int, Node] = {}
-        used: set[int] = set()
-        for _, i, j in ranked:
-            node = slot.nodes[j]
-            if i in taken or (j in used and not isinstance(node, Each)):
-                continue
-            taken[i] = node
-            used.add(j)
-        for i, value in enumerate(items):
-            place = f"{at}[{i}]"
-            if i in taken:
-                self.node(taken[i], value, place, address, scopes, slot)
-            elif alone and isinstance(slot.nodes[0], Leaf) and not used:
-                self.node(slot.nodes[0], value, place, address, scopes, slot)
-                used.add(0)
-            else:
-                self.notes.leave(address, name, value, place, item=True)
-
-    def node(
-        self, node: Node, value: Any, at: str, address: Address, scopes: list[Scope], slot: Slot
-    ) -> None:
-        """One line and the value that it is to read."""
-        self.matched(node, scopes)
-        if isinstance(node, Const):
-            scopes[-1].hits[node.n] = value
-            self.reading.carried += 1
-            return
-        step = (slot.element.name, node.n, None)
-        if isinstance(node, Group):
-            if isinstance(value, dict):
-                self.group(node, value, at, (*address, step), scopes)
-            else:
-                self.notes.find("type", f"expected a {node.type}", at)
-        elif isinstance(node, Each):
-            self.each(node, value, at, address, scopes, slot)
-        elif node.op != "labels" and (node.line.one_way or node.op in ONE_WAY):
-            scopes[-1].hits[node.n] = value
-        else:
-            scopes[-1].hits[node.n] = value
-            self.reading.carried += self.leaf(node, value, at, (*address, step), scopes)
-
-    def each(
-        self, each: Each, value: Any, at: str, address: Address, scopes: list[Scope], slot: Slot
-    ) -> None:
-        """One item of a list of the record."""
-        item, key = Scope(), each.line.key
-        below = [*scopes, item]
-        if each.test is not None and each.test.source.depth == each.depth:
-            self.matched(each, below)
-        if isinstance(each.node, Leaf):
-            step = (slot.element.name, each.node.n, str(at.rpartition("[")[2]))
-            if not self.leaf(each.node, value, at, (*address, step), below):
-                scopes[each.source.depth].partial.add(each.source.path)
-                return
-            item.hits[each.node.n] = value
-            self.reading.carried += 1
-        elif isinstance(each.node, Group) and isinstance(value, dict):
-            name = self.key_of(each.node, value)
-            step = (slot.element.name, each.node.n, name or f"?{at}")
-            self.group(each.node, value, at, (*address, step), below)
-        else:
-            self.notes.find("type", f"expected a {slot.element.type}", at)
-            return
-        owner = scopes[each.source.depth]
-        if () in item.values:
-            owner.values.setdefault(each.source.path, []).append(item.values[()])
-        elif key is not None and key != ".":
-            _keep(owner, each.source.path, key, item)
-
-    @staticmethod
-    def key_of(group: Group, value: Mapping[str, Any]) -> str | None:
-        """The Element.id of an item, if it is one of ours or of the other side."""
-        name = value.get("id")
-        return name if isinstance(name, str) else None
-
-    def matched(self, node: Node, scopes: list[Scope]) -> None:
-        """What follows from a condition once its line has matched."""
-        test = node.test
-        here = test is not None and test.source.depth < len(scopes)
-        if test is not None and here and len(test.condition.values) == 1:
-            self.notes.weakly(scopes, test.source, test.condition.values[0])
+def _telling(slot: Slot) -> bool:
+    """Whether a slot's lines say what the resource is about: constants, or a table's codes."""
+    return all(
+        isinstance(n, Const) or (isinstance(n, Leaf) and n.op == "table") for n in slot.nodes
+    )
