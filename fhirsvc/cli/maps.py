@@ -11,6 +11,7 @@ from fhirsvc.cli import FINDINGS
 from fhirsvc.cli.inputs import Reading, given, reading_options
 from fhirsvc.cli.map_check import check
 from fhirsvc.cli.map_coverage import coverage_command
+from fhirsvc.cli.map_docs import docs
 from fhirsvc.cli.mapping_output import BundleSink, FilesSink, LinesSink, Sink
 from fhirsvc.cli.mapping_run import Chunk, Job, mapped
 from fhirsvc.cli.output import (
@@ -104,5 +105,5 @@ def _sink(to: str, form: str) -> Sink:
     return LinesSink() if to == "-" else FilesSink(to)
 
 
-for _command in (check, coverage_command):
+for _command in (check, coverage_command, docs):
     maps.add_command(_command)

@@ -9,7 +9,7 @@ from fhirsvc.mapping.lines import MappingFile, did_you_mean
 from fhirsvc.records import TYPES, fields
 
 # What every record carries about itself: the store's affair, not the resource's.
-_HOUSEKEEPING = frozenset({"type", "updated_at", "updated_by", "program_id", "sensitivity"})
+HOUSEKEEPING = frozenset({"type", "updated_at", "updated_by", "program_id", "sensitivity"})
 
 
 def unmapped(files: Iterable[MappingFile], used: Mapping[str, set[str]]) -> list[Finding]:
@@ -33,7 +33,7 @@ def unmapped(files: Iterable[MappingFile], used: Mapping[str, set[str]]) -> list
                 message = f"'{name}' is skipped and also mapped"
                 findings.append(Finding("skipped-and-mapped", message, str(mark)))
         for name, field in known.items():
-            if name in _HOUSEKEEPING or name in read or field.kind == "object":
+            if name in HOUSEKEEPING or name in read or field.kind == "object":
                 continue
             if not any(name == s or name.startswith(f"{s}.") for s in skipped):
                 message = f"'{name}' is neither mapped nor skipped with a reason"
