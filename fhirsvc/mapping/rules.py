@@ -67,4 +67,29 @@ CODES: dict[str, str] = {
     "unverified": "Its source is at level A or B.",
     "unused-source": "A row of sources.csv is used by a mapping (a warning).",
 }
-RULES: dict[str, str] = {**MAPPING, **CODES}
+# What reading resources back tells. "error": the input is no resource; "warning": something was not
+# understood and is left as it was; "information": what the reader may want to know.
+BACK: dict[str, str] = {
+    "type": "A value has the type that its element and the record's field want.",
+    "cardinality": "An element that does not repeat has one value.",
+    "constant": "An element has the constant that the mapping writes.",
+    "not-understood": "Some line can read the value of an element that has lines.",
+    "unknown-code": "A code is in the line's code table.",
+    "enum-value": "A form's answer is one that the field may have.",
+    "unknown-answer": "An instrument's answer is one of its item's answers.",
+    "unknown-instrument": "Answers belong to an instrument that is known.",
+    "unknown-system": "An identifier is of the system that the line writes.",
+    "unit": "A quantity is in the unit that the line reads.",
+    "comparator": "A score is a number, not a bound.",
+    "precision": "A date or time is as precise as the field.",
+    "id": "An id is one that the house can have.",
+    "unresolved": "A reference names something known here; nothing is guessed.",
+    "disagrees": "Two elements that tell of one field agree.",
+    "ambiguous": "A code that stands for several words has a preferred one.",
+    "not-mapped": "A mapping reads the resource.",
+    "identity": "A resource has an identifier of this house (information).",
+    "not-carried": "Every element is read by a line (information).",
+    "removed": "A field that is gone at the other side is gone here, and said (information).",
+    "derived": "What follows from a record is not read back (information).",
+}
+RULES: dict[str, str] = {**MAPPING, **CODES, **{k: v for k, v in BACK.items() if k not in MAPPING}}

@@ -14,7 +14,13 @@ from fhirsvc.mapping.rules import CODES, MAPPING, RULES
 
 MODULES = sorted(Path(fhirsvc.mapping.__file__).parent.glob("*.py"))
 PAGE = Path(__file__).parents[2] / "docs" / "mapping-rules.md"
-TELL = {"Finding", "report", "add"}  # what a checker calls with a rule's name first
+TELL = {
+    "Finding",
+    "report",
+    "add",
+    "find",
+    "Unread",
+}  # what a checker calls with a rule's name first
 # Made of two parts: f"unknown-{key}" of the grammar's closed sets.
 COMPOSED = {"unknown-as", "unknown-owner", "unknown-sensitivity"}
 
@@ -42,7 +48,17 @@ def test_every_rule_that_a_checker_tells_is_listed():
     words = {rule for rule in _told() if re.fullmatch(r"[a-z]+(-[a-z]+)*", rule)}
     assert words >= {"yaml", "choice", "check-digit", "not-mapped"}
     assert RULES.keys() >= COMPOSED
-    ops = {"copy", "date", "labels", "reference", "answers", "table", "table_text", "prefer"}
+    ops = {
+        "copy",
+        "date",
+        "labels",
+        "reference",
+        "answers",
+        "table",
+        "table_text",
+        "prefer",
+        "text",
+    }
     assert words - RULES.keys() <= ops, "told by a checker, and not in rules.py"
 
 
