@@ -129,6 +129,10 @@ def _leaf(leaf: Leaf, element: str, state: _State) -> Iterator[tuple[str, Destin
         return
     for source in leaf.sources:
         yield source.name, _to(leaf.line, element, _how(leaf), state)
+    if leaf.op == "answers":
+        for name in ("n", "value"):
+            inside = f"{leaf.sources[1].name}[].{name}"
+            yield inside, _to(leaf.line, element, _how(leaf), state)
     if leaf.text is not None:
         yield leaf.text.name, _to(leaf.line, element, "as the words beside the code", state)
     if leaf.test is not None:

@@ -14,6 +14,7 @@ from fhirsvc.errors import Finding
 VERSION = "2.1.0"
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _PLAIN = re.compile(rb"[A-Za-z0-9._~/-]")  # bytes that a relative reference holds as they are
+_LEVELS = {"information": "note"}  # the rest are called the same
 BASE = "MAPPINGS"  # what files are relative to, where no folder was named
 _PLACE = re.compile(r"(?P<file>.+?):(?P<line>[0-9]+):(?P<col>[0-9]+)")
 
@@ -53,7 +54,7 @@ def _result(finding: Finding, index: int, folder: str) -> dict[str, Any]:
     return {
         "ruleId": finding.rule,
         "ruleIndex": index,
-        "level": finding.severity,
+        "level": _LEVELS.get(finding.severity, finding.severity),
         "message": {"text": finding.message},
         "locations": [{"physicalLocation": found}],
     }

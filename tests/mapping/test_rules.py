@@ -12,7 +12,9 @@ import fhirsvc.mapping
 from fhirsvc.mapping.grammar import read
 from fhirsvc.mapping.rules import CODES, MAPPING, RULES
 
-MODULES = sorted(Path(fhirsvc.mapping.__file__).parent.glob("*.py"))
+WAY_BACK = {"back", "inverse", "onto", "reader", "read_leaf"}  # tell of resources, not of mappings
+FOLDER = Path(fhirsvc.mapping.__file__).parent
+MODULES = sorted(module for module in FOLDER.glob("*.py") if module.stem not in WAY_BACK)
 PAGE = Path(__file__).parents[2] / "docs" / "mapping-rules.md"
 TELL = {
     "Finding",
