@@ -9,6 +9,7 @@ import click
 from fhirsvc import shipped
 from fhirsvc.cli import FINDINGS
 from fhirsvc.cli.inputs import Reading, given, reading_options
+from fhirsvc.cli.map_back import back
 from fhirsvc.cli.map_check import check
 from fhirsvc.cli.map_coverage import coverage_command
 from fhirsvc.cli.map_docs import docs
@@ -105,5 +106,5 @@ def _sink(to: str, form: str) -> Sink:
     return LinesSink() if to == "-" else FilesSink(to)
 
 
-for _command in (check, coverage_command, docs):
+for _command in (back, check, coverage_command, docs):
     maps.add_command(_command)

@@ -12,7 +12,7 @@ import orjson
 
 from fhirsvc.errors import Finding
 
-COLOURS = {"error": "red", "warning": "yellow"}
+COLOURS = {"error": "red", "warning": "yellow", "information": "cyan"}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, a value a line.")
 

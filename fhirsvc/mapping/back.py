@@ -7,9 +7,13 @@ at its element beside a partial record; nothing is guessed and nothing raises fo
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from fhirsvc.errors import Finding, Severity
 from fhirsvc.mapping.derived import is_derived
@@ -27,7 +31,7 @@ from fhirsvc.records import Field
 
 Record = dict[str, Any]
 Key = tuple[str, str]  # record type and id
-_HOUSE_ID = 36
+_FITS = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,34}[A-Za-z0-9])?")  # an id of a record
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,8 @@ class Back:
         if found is not None:
             return found
         name, file = resource.get("id"), reader.plan.file
-        if isinstance(name, str) and _as_id(name) and reader.plan.each is None:
+        alone = reader.plan.each is None and file.part is None  # others are named by what they join
+        if isinstance(name, str) and alone:
             return House(file.record, (_as_id(name),), file.part)
         return None
 
@@ -193,7 +198,7 @@ class Back:
         file = reader.plan.file
         stated = reading.root.values.get(("id",))
         if not isinstance(stated, str):
-            stated = _as_id(str(reading.resource.get("id", ""))) or "unnamed"
+            stated = _as_id(reading.resource.get("id") or reading.resource)
             message = "no identifier of this house: the record's id is the resource's"
             about = _name(reading.resource)
             place = f"{file.resource}.identifier"
@@ -240,10 +245,11 @@ def _pointer(leaf: Leaf) -> bool:
     return present and leaf.op == "reference" and all(s.required for s in leaf.sources)
 
 
-def _as_id(name: str) -> str:
-    """An id of the other side as one of the house, or nothing where it cannot be one."""
-    name = name.strip("-.")
-    return name if 0 < len(name) <= _HOUSE_ID else ""
+def _as_id(name: object) -> str:
+    """An id of the other side as one of the house; one that it could not be, as a digest."""
+    if isinstance(name, str) and _FITS.fullmatch(name):
+        return name
+    return "x" + hashlib.sha256(orjson.dumps(name)).hexdigest()[:19]
 
 
 def _name(resource: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ is told by ``Unread`` and becomes a finding; nothing is guessed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -161,6 +161,18 @@ def number(value: object) -> int | float:
     return value
 
 
+def same_unit(a: object, b: object) -> bool:
+    """Whether two UCUM codes are one unit; ``1`` and annotations in braces are all no unit.
+
+    https://ucum.org/ucum (section 2.1, curly braces)
+    """
+    return a == b or (_plain(a) and _plain(b))
+
+
+def _plain(code: object) -> bool:
+    return code == "1" or (isinstance(code, str) and code.startswith("{") and code.endswith("}"))
+
+
 def words_of(value: object) -> str:
     """The text of a CodeableConcept, or else the display of its first coding that has one.
 
@@ -220,6 +232,30 @@ def same(kind: str, a: object, b: object) -> bool:
         return datetime.fromisoformat(a) == datetime.fromisoformat(b)
     except ValueError:
         return False
+
+
+def instrument_of(leaf: Leaf, items: object) -> str | None:
+    """The instrument that a response answers, told by its items: all of them are there.
+
+    Of instruments that share items (AUDIT-C is the first three of AUDIT) the longest; None where
+    two are as long.
+    """
+    there = set(_links(items))
+    whole = {
+        name: len(links)
+        for name, links in answers_of(leaf).items()
+        if links and links.keys() <= there
+    }
+    longest = max(whole.values(), default=0)
+    names = [name for name, count in whole.items() if count == longest]
+    return names[0] if len(names) == 1 else None
+
+
+def _links(items: object) -> Iterator[str]:
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict):
+            yield str(item.get("linkId"))
+            yield from _links(item.get("item"))
 
 
 def answers_of(leaf: Leaf) -> dict[str, dict[str, tuple[str, dict[object, int]]]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fhirsvc.fhir.instruments import VALUES
-from fhirsvc.mapping.inverse import Unread, answers_of, coding_key, number, words_of
+from fhirsvc.mapping.inverse import Unread, answers_of, coding_key, instrument_of, number, words_of
 from fhirsvc.mapping.notes import Address, Scope
 from fhirsvc.mapping.plan import Asked, Leaf
 from fhirsvc.mapping.read_leaf import Leaves
@@ -29,6 +29,10 @@ class Items(Leaves):
     ) -> None:
         instrument, answers = leaf.sources
         name = scopes[instrument.depth].values.get(instrument.path)
+        if not isinstance(name, str):
+            name = instrument_of(leaf, items)
+            if name is not None:
+                self.notes.put(scopes, instrument, name, at)
         links = answers_of(leaf).get(str(name))
         if links is None:
             self.notes.find("unknown-instrument", "whose answers these are is not known", at)

@@ -10,6 +10,7 @@ from fhirsvc.mapping.inverse import (
     Unread,
     Words,
     number,
+    same_unit,
     words_of,
 )
 from fhirsvc.mapping.links import Aim, find
@@ -184,7 +185,7 @@ class Leaves:
     def _quantity(self, leaf: Leaf, value: Any, at: str, _: Address, scopes: list[Scope]) -> bool:
         if isinstance(value, dict) and leaf.arg.get("code"):
             code = value.get("code")
-            if code is not None and code != leaf.arg["code"]:
+            if code is not None and not same_unit(code, leaf.arg["code"]):
                 raise Unread("unit", "this is in another unit than the line reads")
         return self.notes.put(scopes, leaf.sources[0], number(value), at)
 

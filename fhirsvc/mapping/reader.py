@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fhirsvc.mapping.inverse import Inverse
+from fhirsvc.mapping.inverse import Inverse, instrument_of
 from fhirsvc.mapping.links import Aim, House, local_ids
 from fhirsvc.mapping.notes import Known, Notes, Reading, Scope
 from fhirsvc.mapping.plan import Const, Each, Group, Leaf, Node, Plan, Slot
@@ -59,8 +59,12 @@ class Reader:
         scores = Scores(self.inverses, self.aims, self.also, known.links, notes.contained)
         scopes = [Scope() for _ in range(2)]
         total = 0
+        told = self.instrument(resource)
         for slot in self.plan.root.slots:
             raw = resource.get(slot.element.name)
+            if told and slot.element.name == "questionnaire":
+                total += 1  # its items say which instrument it answers, whatever it is called
+                continue
             if raw is None or slot.element.name in ("identifier", "subject"):
                 continue
             coded = slot.element.name in ("code", "questionnaire", "category")
@@ -69,6 +73,11 @@ class Reader:
                 return NO
             total += max(found, 0) if coded else 0
         return total
+
+    def instrument(self, resource: Mapping[str, Any]) -> bool:
+        """Whether a response's items are those of an instrument."""
+        answers = [leaf for leaf in leaves(self.plan.root) if leaf.op == "answers"]
+        return bool(answers) and instrument_of(answers[0], resource.get("item")) is not None
 
     def read(
         self,

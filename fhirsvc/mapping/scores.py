@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fhirsvc.mapping.inverse import Inverse, Unread, Words, coding_key
+from fhirsvc.mapping.inverse import Inverse, Unread, Words, coding_key, same_unit
 from fhirsvc.mapping.links import Aim, Links, local_ids, target_type
 from fhirsvc.mapping.notes import Scope
 from fhirsvc.mapping.plan import Const, Each, Group, Leaf, Node, Slot, Test, fixed
@@ -102,7 +102,8 @@ class Scores:
             return self.reference(leaf, value)
         if leaf.op == "quantity":
             code = value.get("code")
-            return NO if leaf.arg.get("code") and code and code != leaf.arg["code"] else _SHAPED
+            wants = leaf.arg.get("code")
+            return NO if wants and code and not same_unit(code, wants) else _SHAPED
         return _SHAPED
 
     def coded(self, leaf: Leaf, value: Any) -> int:
