@@ -12,6 +12,7 @@ from fhirsvc.cli.inputs import Reading, given, reading_options
 from fhirsvc.cli.map_check import check
 from fhirsvc.cli.map_coverage import coverage_command
 from fhirsvc.cli.map_docs import docs
+from fhirsvc.cli.map_schema import schema
 from fhirsvc.cli.mapping_output import BundleSink, FilesSink, LinesSink, Sink
 from fhirsvc.cli.mapping_run import Chunk, Job, mapped
 from fhirsvc.cli.output import (
@@ -105,5 +106,5 @@ def _sink(to: str, form: str) -> Sink:
     return LinesSink() if to == "-" else FilesSink(to)
 
 
-for _command in (check, coverage_command, docs):
+for _command in (check, coverage_command, docs, schema):
     maps.add_command(_command)
