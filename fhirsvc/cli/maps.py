@@ -13,6 +13,7 @@ from fhirsvc.cli.map_back import back
 from fhirsvc.cli.map_check import check
 from fhirsvc.cli.map_coverage import coverage_command
 from fhirsvc.cli.map_docs import docs
+from fhirsvc.cli.map_schema import schema
 from fhirsvc.cli.mapping_output import BundleSink, FilesSink, LinesSink, Sink
 from fhirsvc.cli.mapping_run import Chunk, Job, mapped
 from fhirsvc.cli.output import (
@@ -106,5 +107,5 @@ def _sink(to: str, form: str) -> Sink:
     return LinesSink() if to == "-" else FilesSink(to)
 
 
-for _command in (back, check, coverage_command, docs):
+for _command in (back, check, coverage_command, docs, schema):
     maps.add_command(_command)

@@ -24,6 +24,7 @@ class Option:
 
     value: int
     coding: dict[str, str]
+    also: tuple[dict[str, str], ...] = ()  # codes that are read as this answer, never written
 
 
 @dataclass(frozen=True)

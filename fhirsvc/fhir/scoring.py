@@ -258,8 +258,10 @@ def recount(
         words = _words(instrument, counted, total, context)
         if words and severity not in words:
             differs("severity-mismatch", "is not the band that the score falls in", "severity")
-    for index, part in enumerate(result.get("subscales") or ()):
-        sub = counted.subscales.get(part.get("subscale_id"))
+    parts = result.get("subscales")
+    for index, part in enumerate(parts if isinstance(parts, list) else ()):
+        key = part.get("subscale_id") if isinstance(part, dict) else None
+        sub = counted.subscales.get(key) if isinstance(key, str) else None
         if sub is not None and part.get("score") != sub:
             said = "is not what the answers count"
             differs("subscale-mismatch", said, f"subscales[{index}].score")

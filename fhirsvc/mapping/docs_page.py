@@ -7,12 +7,13 @@ from html import escape
 from typing import Any
 
 from fhirsvc.mapping.coverage import HOUSEKEEPING
+from fhirsvc.mapping.derived import known_fields
 from fhirsvc.mapping.destinations import Destination, destinations, stated, words
 from fhirsvc.mapping.docs_style import STYLE
 from fhirsvc.mapping.library import Library
 from fhirsvc.mapping.lines import MappingFile
 from fhirsvc.mapping.tables import Row, Table
-from fhirsvc.records import TYPES, Field, fields, schema_for
+from fhirsvc.records import TYPES, Field, schema_for
 
 OWNERS = {"us": "the program", "ehr": "the EHR", "both": "both"}
 SYSTEMS = {"sct": "SNOMED CT", "loinc": "LOINC", "icd10cm": "ICD-10-CM", "hcpcs": "HCPCS"}
@@ -73,7 +74,7 @@ def _record(library: Library, record: str) -> str:
     skipped = {name: why for f in files for name, (why, _) in f.skipped.items()}
     rows = "".join(
         _field(field, to.get(name, []), _why(name, skipped))
-        for name, field in fields(record).items()
+        for name, field in known_fields(record).items()
         if name not in HOUSEKEEPING
     )
     becomes = ", ".join(sorted({words(f.resource).capitalize() for f in files}))

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fhirsvc.mapping.derived import derive
 from fhirsvc.mapping.forward import Mappings, setting
 from fhirsvc.mapping.grammar import US_CORE
 from fhirsvc.mapping.plan import Const, Each, Group, Leaf, Node
@@ -57,9 +58,10 @@ def coverage(mappings: Mappings, records: Iterable[Record]) -> Coverage:
     """
     found, asked = _asked(mappings)
     known = frozenset(mappings.records())
-    for record in records:
-        if record["type"] not in known:
+    for given in records:
+        if given["type"] not in known:
             continue
+        record = derive(given, mappings.library.instruments)
         _note_fields(record, asked, found)
         _note_silent(mappings, record, asked, found)
         for us_core in US_CORE:

@@ -139,7 +139,11 @@ def _coding(node: Node, systems: Systems, findings: list[Finding]) -> dict[str, 
 
 def _options(raw: dict[str, Node], systems: Systems, findings: list[Finding]) -> tuple[Option, ...]:
     return tuple(
-        Option(int(node.value["value"].value), _coding(node, systems, findings))
+        Option(
+            int(node.value["value"].value),
+            _coding(node, systems, findings),
+            tuple(_coding(also, systems, findings) for also in _list(node.value, "also")),
+        )
         for node in _list(raw, "answers")
     )
 

@@ -11,7 +11,9 @@ _HEAD = {"version": WORD, "title": WORD}
 _CODE = Keys("a code", {"code": WORD}, {"system": WORD, "display": WORD})
 _CODED = {**_CODE.needed, **_CODE.also}
 _BANDS = Each(Keys("a band", {"from": WHOLE, "is": WORD}))
-_ANSWERS = Each(Keys("an answer", {"value": WHOLE, **_CODE.needed}, _CODE.also))
+_ANSWERS = Each(
+    Keys("an answer", {"value": WHOLE, **_CODE.needed}, {**_CODE.also, "also": Each(_CODE)})
+)
 _PART = {"key": WORD, "text": WORD}
 INSTRUMENT = Keys(
     "an instrument",

@@ -12,11 +12,11 @@ import pytest
 from shipped_clinic import mappings
 
 from fhirsvc.mapping.coverage import HOUSEKEEPING
+from fhirsvc.mapping.derived import known_fields
 from fhirsvc.mapping.destinations import condition, destinations, stated, words
 from fhirsvc.mapping.docs_page import SENSITIVITY, page
 from fhirsvc.mapping.lines import Condition
 from fhirsvc.mapping.source import Mark
-from fhirsvc.records import fields
 from fhirsvc.records.shapes import SENSITIVITIES
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -101,7 +101,7 @@ def test_every_field_is_on_the_page(record: str):
     files = [f for f in mappings().library.files if f.record == record]
     skipped = {name for file in files for name in file.skipped}
     to = destinations(mappings().library, record)
-    for name, field in fields(record).items():
+    for name, field in known_fields(record).items():
         if name in HOUSEKEEPING:
             continue
         row = next(r for r in section.split("<tr") if f"<code>{name}</code>" in r)
