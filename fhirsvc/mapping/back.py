@@ -89,6 +89,11 @@ class Back:
             if leaf.line.one_way or leaf.op in ONE_WAY or _pointer(leaf)
         )
 
+    def reads(self, resource: dict[str, Any]) -> bool:
+        """Whether a mapping reads a resource; those that follow from a record are not read."""
+        reader = self.reader(resource, Known(Links(systems=self.systems), self.also))
+        return reader is not None and not _derived(reader)
+
     def records(
         self,
         resources: Iterable[Any],
@@ -115,7 +120,7 @@ class Back:
                 message = f"no mapping reads this {resource.get('resourceType')}"
                 returned.findings.append(_told(about, "not-mapped", message, resource))
                 continue
-            if is_derived(reader.plan.file.record, reader.plan.file.each or ""):
+            if _derived(reader):
                 message = "this follows from a record and is not read back"
                 returned.findings.append(_told(about, "derived", message, resource, "information"))
                 continue
@@ -237,6 +242,10 @@ def _identities(plan: Plan) -> Any:
             if len(leaf.sources) == wants:
                 return (file.resource, leaf.arg["system"]), (file.record, file.part)
     return None
+
+
+def _derived(reader: Reader) -> bool:
+    return is_derived(reader.plan.file.record, reader.plan.file.each or "")
 
 
 def _pointer(leaf: Leaf) -> bool:

@@ -51,7 +51,8 @@ def two_way(record: dict[str, Any]) -> dict[str, Any]:
         one_way = back().one_way(resource["resourceType"])
         for step in sorted({t.element for t in traced.trace if t.place in one_way}, reverse=True):
             _remove(resource, step.split(".")[1:])
-        found[resource["resourceType"], resource["id"]] = _in_order(resource)
+        if back().reads(resource):
+            found[resource["resourceType"], resource["id"]] = _in_order(resource)
     return found
 
 
