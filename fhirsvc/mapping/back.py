@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -24,7 +25,8 @@ from fhirsvc.mapping.links import House, Links
 from fhirsvc.mapping.notes import Known, Reading
 from fhirsvc.mapping.onto import Onto, base_of
 from fhirsvc.mapping.plan import Leaf, Plan
-from fhirsvc.mapping.reader import Reader, leaves
+from fhirsvc.mapping.quick import Quick
+from fhirsvc.mapping.reader import Reader, identity, leaves
 from fhirsvc.mapping.resolve import resolve
 from fhirsvc.mapping.tables import Systems, Table
 from fhirsvc.records import Field
@@ -69,7 +71,15 @@ class Back:
         self.also = systems.also
         self.readers = [Reader(plan, tables, systems.also) for plan in plans]
         self._inverses = {id(r.plan): r.inverses for r in self.readers}
-        self.systems = dict(_identities(r.plan) for r in self.readers if _identities(r.plan))
+        self.systems = dict(i for r in self.readers if (i := identity(r.plan)) is not None)
+
+    @cached_property
+    def quick(self) -> Quick:
+        """The fast forms, made when first asked for."""
+        return Quick(
+            [r for r in self.readers if not _derived(r)],
+            [r for r in self.readers if _derived(r)],
+        )
 
     @classmethod
     def of(cls, library: Library, us_core: int = 8) -> Back:
@@ -110,65 +120,84 @@ class Back:
         :returns: a record for each that any resource spoke of, the findings, the readings.
         """
         returned = Returned()
-        given, links = self.entries(resources, dict(known or {}), base, returned)
-        whole = Known(Links(links, base, self.systems), self.also)
+        flat, names = _entries(resources, returned)
+        strange = list(returned.findings)
+        if onto or base:
+            return self.by_readers(flat, names, onto or {}, dict(known or {}), base, returned)
+        done, left, passed = self.quick.read(flat, known or {})
+        if not left:
+            returned.records += done.values()
+            returned.findings += [_follows(one) for one in passed]
+            return returned
+        wanted = {id(one) for one in left} if done else None
+        found = self.by_readers(flat, names, {}, dict(known or {}), "", returned, wanted)
+        read = {(record["type"], record["id"]) for record in found.records}
+        if not read.isdisjoint(done):  # a resource without an identifier is part of one of them
+            again = Returned(findings=strange)
+            return self.by_readers(flat, names, {}, dict(known or {}), "", again)
+        found.records[:0] = done.values()
+        found.findings += [_follows(one) for one in passed if wanted is not None]
+        return found
+
+    def by_readers(
+        self,
+        flat: list[Record],
+        names: list[tuple[str, Record]],
+        onto: Mapping[Key, Record],
+        links: dict[str, House],
+        base: str,
+        returned: Returned,
+        wanted: set[int] | None = None,
+    ) -> Returned:
+        """Read resources by the readers, which take what they find; ``wanted`` are theirs alone."""
+        for name, house in self.links(names, links, base):
+            links.setdefault(name, house)
+        known = Known(Links(links, base, self.systems), self.also)
         gathered: dict[Key, list[Reading]] = {}
-        for resource in given:
-            about = _name(resource)
-            reader = self.reader(resource, whole)
+        for resource in flat:
+            if wanted is not None and id(resource) not in wanted:
+                continue
+            reader = self.reader(resource, known)
             if reader is None:
                 message = f"no mapping reads this {resource.get('resourceType')}"
-                returned.findings.append(_told(about, "not-mapped", message, resource))
-                continue
-            if _derived(reader):
-                message = "this follows from a record and is not read back"
-                returned.findings.append(_told(about, "derived", message, resource, "information"))
-                continue
-            house = reader.house(resource, whole)
-            record = (onto or {}).get((reader.plan.file.record, house.ids[0])) if house else None
-            reading = reader.read(resource, whole, house, record)
-            returned.readings.append(reading)
-            returned.findings += [Located(about, f) for f in reading.findings]
-            key = self.key(reading, reader, returned)
-            gathered.setdefault(key, []).append(reading)
+                returned.findings.append(_told(_name(resource), "not-mapped", message, resource))
+            elif _derived(reader):
+                returned.findings.append(_follows(resource))
+            else:
+                reading = self.reading(reader, resource, known, onto, returned)
+                gathered.setdefault(self.key(reading, reader, returned), []).append(reading)
         for key, readings in gathered.items():
-            record = (onto or {}).get(key)
-            returned.records.append(self.put(key, readings, record, whole, returned))
+            returned.records.append(self.put(key, readings, onto.get(key), known, returned))
         return returned
 
-    def entries(
-        self, resources: Iterable[Any], links: dict[str, House], base: str, returned: Returned
-    ) -> tuple[list[dict[str, Any]], dict[str, House]]:
-        """The resources one by one, and what references may call each of them."""
-        found: list[dict[str, Any]] = []
-        names: list[tuple[str, dict[str, Any]]] = []
-        stack = list(resources)[::-1]
-        while stack:
-            one = stack.pop()
-            if not isinstance(one, dict) or not isinstance(one.get("resourceType"), str):
-                about = Finding("type", "this is no FHIR resource", "", "error")
-                returned.findings.append(Located("", about))
-                continue
-            if one["resourceType"] == "Bundle":
-                entries = one.get("entry")
-                for entry in reversed(entries if isinstance(entries, list) else []):
-                    if isinstance(entry, dict) and "resource" in entry:
-                        inner = entry["resource"]
-                        if isinstance(inner, dict) and isinstance(entry.get("fullUrl"), str):
-                            names.append((entry["fullUrl"], inner))
-                        stack.append(inner)
-                continue
-            found.append(one)
-            names.append((_name(one), one))
+    def reading(
+        self,
+        reader: Reader,
+        resource: Record,
+        known: Known,
+        onto: Mapping[Key, Record],
+        returned: Returned,
+    ) -> Reading:
+        """One resource, read."""
+        house = reader.house(resource, known)
+        record = onto.get((reader.plan.file.record, house.ids[0])) if house else None
+        reading = reader.read(resource, known, house, record)
+        returned.readings.append(reading)
+        returned.findings += [Located(_name(resource), f) for f in reading.findings]
+        return reading
+
+    def links(
+        self, names: list[tuple[str, Record]], links: dict[str, House], base: str
+    ) -> Iterator[tuple[str, House]]:
+        """What the resources that are read are called by references, and what each is here."""
+        known = Known(Links(links, base, self.systems), self.also)
         houses: dict[int, House | None] = {}
-        whole = Known(Links(links, base, self.systems), self.also)
         for name, one in names:
             if id(one) not in houses:
-                houses[id(one)] = self.house(one, whole)
+                houses[id(one)] = self.house(one, known)
             house = houses[id(one)]
             if house is not None:
-                links.setdefault(name, house)
-        return found, links
+                yield name, house
 
     def house(self, resource: dict[str, Any], known: Known) -> House | None:
         """What a resource is here; one that is new is known by the id it has at the other side."""
@@ -229,19 +258,29 @@ class Back:
         return work.record
 
 
-def _identities(plan: Plan) -> Any:
-    """``((resource, identifier system), (record, part))`` of the identifier that says who it is."""
-    file = plan.file
-    wants = 1 if plan.each is None else 2
-    for slot in plan.root.slots:
-        if slot.element.name not in ("identifier", "meta"):
-            continue
-        for leaf in (leaf for node in slot.nodes for leaf in leaves(node)):
-            if leaf.op not in ("identifier", "tag") or leaf.sources[0].name != "id":
-                continue
-            if len(leaf.sources) == wants:
-                return (file.resource, leaf.arg["system"]), (file.record, file.part)
-    return None
+def _entries(
+    resources: Iterable[Any], returned: Returned
+) -> tuple[list[Record], list[tuple[str, Record]]]:
+    """The resources one by one, Bundles opened, and what references may call each of them."""
+    found: list[Record] = []
+    names: list[tuple[str, Record]] = []
+    stack = list(resources)[::-1]
+    while stack:
+        one = stack.pop()
+        if not isinstance(one, dict) or not isinstance(one.get("resourceType"), str):
+            returned.findings.append(Located("", Finding("type", "this is no FHIR resource", "")))
+        elif one["resourceType"] != "Bundle":
+            found.append(one)
+            names.append((_name(one), one))
+        else:
+            entries = one.get("entry")
+            for entry in reversed(entries if isinstance(entries, list) else []):
+                if isinstance(entry, dict) and "resource" in entry:
+                    inner = entry["resource"]
+                    if isinstance(inner, dict) and isinstance(entry.get("fullUrl"), str):
+                        names.append((entry["fullUrl"], inner))
+                    stack.append(inner)
+    return found, names
 
 
 def _derived(reader: Reader) -> bool:
@@ -263,6 +302,11 @@ def _as_id(name: object) -> str:
 
 def _name(resource: Mapping[str, Any]) -> str:
     return f"{resource.get('resourceType')}/{resource.get('id')}"
+
+
+def _follows(resource: Mapping[str, Any]) -> Located:
+    message = "this follows from a record and is not read back"
+    return _told(_name(resource), "derived", message, resource, "information")
 
 
 def _told(

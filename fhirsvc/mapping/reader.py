@@ -122,3 +122,18 @@ def _telling(slot: Slot) -> bool:
     return all(
         isinstance(n, Const) or (isinstance(n, Leaf) and n.op == "table") for n in slot.nodes
     )
+
+
+def identity(plan: Plan) -> tuple[tuple[str, str], tuple[str, str | None]] | None:
+    """``((resource, identifier system), (record, part))`` of the identifier that says who it is."""
+    file = plan.file
+    wants = 1 if plan.each is None else 2
+    for slot in plan.root.slots:
+        if slot.element.name not in ("identifier", "meta"):
+            continue
+        for leaf in (leaf for node in slot.nodes for leaf in leaves(node)):
+            if leaf.op not in ("identifier", "tag") or leaf.sources[0].name != "id":
+                continue
+            if len(leaf.sources) == wants:
+                return (file.resource, leaf.arg["system"]), (file.record, file.part)
+    return None

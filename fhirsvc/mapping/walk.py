@@ -205,6 +205,9 @@ class Walk(Items):
         else:
             self.notes.find("type", f"expected a {slot.element.type}", at)
             return
+        if not (item.values or item.items or item.loose):
+            self.notes.leave(address, slot.element.name, value, at, item=True)
+            return
         owner = scopes[each.source.depth]
         if () in item.values:
             owner.values.setdefault(each.source.path, []).append(item.values[()])

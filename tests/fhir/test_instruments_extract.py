@@ -195,9 +195,12 @@ def test_a_form_of_others_is_recognised_by_its_items():
     assert "phq-9" == instrument_of(response("phq-9", PHQ, **theirs), SHIPPED).name
     audit = response("audit", {str(n): 0 for n in range(1, 11)}, questionnaire="urn:x")
     assert "audit" == instrument_of(audit, SHIPPED).name
-    assert "audit-c" == instrument_of(
-        response("audit-c", {"1": 0, "2": 0, "3": 0}, questionnaire="urn:x"), SHIPPED
-    ).name
+    assert (
+        "audit-c"
+        == instrument_of(
+            response("audit-c", {"1": 0, "2": 0, "3": 0}, questionnaire="urn:x"), SHIPPED
+        ).name
+    )
     assert instrument_of(response("phq-9", {"1": 0}, questionnaire="urn:x"), SHIPPED) is None
 
 
