@@ -97,4 +97,4 @@ TAKEN: dict[str, str] = {
     "questionnaire": "It has what an instrument needs: a panel, answers, ordinal values, a name.",
     "left-out": "Every question and answer of it is taken over (a warning).",
 }
-RULES: dict[str, str] = {**MAPPING, **CODES, **TAKEN, **{k: v for k, v in BACK.items() if k not in MAPPING}}
+RULES: dict[str, str] = {**BACK, **TAKEN, **CODES, **MAPPING}
