@@ -49,6 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan:plan", "What a survey would find wrong with treatment plans."),
     "validate": ("validate:validate", "Validate FHIR resources, one OperationOutcome each."),
     "codes": ("codes:codes", "Check the codes that the mappings use."),
+    "instrument": ("instrument:instrument", "Standardized instruments: list them, add one."),
     "connect": ("connect:connect", "EHR connections: add, list, test."),
     "sync": ("sync:sync", "Deliveries: status, send now, pause, resume, retry."),
     "db": ("db:db", "The database: upgrade, check."),

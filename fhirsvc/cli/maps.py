@@ -11,6 +11,7 @@ from fhirsvc.cli import FINDINGS
 from fhirsvc.cli.inputs import Reading, given, reading_options
 from fhirsvc.cli.map_back import back
 from fhirsvc.cli.map_check import check
+from fhirsvc.cli.map_concept_maps import concept_maps
 from fhirsvc.cli.map_coverage import coverage_command
 from fhirsvc.cli.map_docs import docs
 from fhirsvc.cli.map_schema import schema
@@ -107,5 +108,5 @@ def _sink(to: str, form: str) -> Sink:
     return LinesSink() if to == "-" else FilesSink(to)
 
 
-for _command in (back, check, coverage_command, docs, schema):
+for _command in (back, check, concept_maps, coverage_command, docs, schema):
     maps.add_command(_command)

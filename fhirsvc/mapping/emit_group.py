@@ -206,6 +206,9 @@ class Groups(Conditions):
                 self.leaf(node, path, put)
             elif isinstance(node, Group) and not (node.always or _always_inside(node)):
                 self.maybe(node, path, put)
+            elif isinstance(node, Group) and not any(map(self.settled, node.slots)):
+                made = self.group(node, path, [])  # kept for its constants, if one applies
+                self.say(f"if {made}: {put(made)}")
             else:
                 self.say(put(self.value(node, path)))
 

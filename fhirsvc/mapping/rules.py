@@ -92,4 +92,9 @@ BACK: dict[str, str] = {
     "removed": "A field that is gone at the other side is gone here, and said (information).",
     "derived": "What follows from a record is not read back (information).",
 }
-RULES: dict[str, str] = {**MAPPING, **CODES, **{k: v for k, v in BACK.items() if k not in MAPPING}}
+# What ``instrument add`` tells of a Questionnaire.
+TAKEN: dict[str, str] = {
+    "questionnaire": "It has what an instrument needs: a panel, answers, ordinal values, a name.",
+    "left-out": "Every question and answer of it is taken over (a warning).",
+}
+RULES: dict[str, str] = {**BACK, **TAKEN, **CODES, **MAPPING}

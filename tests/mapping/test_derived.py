@@ -129,3 +129,25 @@ def test_derived_fields_are_no_fields_of_the_record(type):
     for path in FIELDS.get(type, ()):
         assert is_derived(type, path)
         assert not is_derived("client", path)
+
+
+@pytest.mark.parametrize(
+    ("stated", "element"),
+    [
+        ({"total": 3}, "valueQuantity"),
+        ({"total": 3, "severity": "mild"}, "valueQuantity"),
+        ({"severity": "mild"}, "valueCodeableConcept"),
+        ({}, "dataAbsentReason"),
+    ],
+)
+def test_a_result_goes_out_as_a_score_a_risk_or_why_there_is_none(stated, element):
+    """us-core-2: one of them and never two; the band of a score is its interpretation."""
+    record = case()
+    result = record["instruments"][0]
+    for name in ("total", "severity"):
+        result.pop(name)
+    result |= stated
+    made = next(r for r in mappings().forward(record) if r["resourceType"] == "Observation")
+    there = [n for n in made if n.startswith("value") or n == "dataAbsentReason"]
+    assert [element] == there
+    assert ("interpretation" in made) == (len(stated) == 2)
