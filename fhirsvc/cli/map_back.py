@@ -20,7 +20,8 @@ from fhirsvc.cli.output import (
     say_json,
 )
 from fhirsvc.errors import Finding
-from fhirsvc.mapping.back import Back, Located
+from fhirsvc.mapping.back import Back
+from fhirsvc.mapping.entries import Located
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.records import check
 from fhirsvc.records.reading import Format

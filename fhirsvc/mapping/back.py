@@ -18,6 +18,7 @@ import orjson
 
 from fhirsvc.errors import Finding, Severity
 from fhirsvc.mapping.derived import is_derived
+from fhirsvc.mapping.entries import Located, entries, name_of
 from fhirsvc.mapping.forward import setting
 from fhirsvc.mapping.inverse import ONE_WAY
 from fhirsvc.mapping.library import Library
@@ -34,14 +35,6 @@ from fhirsvc.records import Field
 Record = dict[str, Any]
 Key = tuple[str, str]  # record type and id
 _FITS = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,34}[A-Za-z0-9])?")  # an id of a record
-
-
-@dataclass(frozen=True)
-class Located:
-    """A finding and the resource (``Type/id``) or record it is about."""
-
-    about: str
-    finding: Finding
 
 
 @dataclass
@@ -79,6 +72,7 @@ class Back:
         return Quick(
             [r for r in self.readers if not _derived(r)],
             [r for r in self.readers if _derived(r)],
+            self.fields,
         )
 
     @classmethod
@@ -120,7 +114,7 @@ class Back:
         :returns: a record for each that any resource spoke of, the findings, the readings.
         """
         returned = Returned()
-        flat, names = _entries(resources, returned)
+        flat, names = entries(resources, returned.findings)
         strange = list(returned.findings)
         if onto or base:
             return self.by_readers(flat, names, onto or {}, dict(known or {}), base, returned)
@@ -160,7 +154,7 @@ class Back:
             reader = self.reader(resource, known)
             if reader is None:
                 message = f"no mapping reads this {resource.get('resourceType')}"
-                returned.findings.append(_told(_name(resource), "not-mapped", message, resource))
+                returned.findings.append(_told(name_of(resource), "not-mapped", message, resource))
             elif _derived(reader):
                 returned.findings.append(_follows(resource))
             else:
@@ -183,7 +177,7 @@ class Back:
         record = onto.get((reader.plan.file.record, house.ids[0])) if house else None
         reading = reader.read(resource, known, house, record)
         returned.readings.append(reading)
-        returned.findings += [Located(_name(resource), f) for f in reading.findings]
+        returned.findings += [Located(name_of(resource), f) for f in reading.findings]
         return reading
 
     def links(
@@ -234,7 +228,7 @@ class Back:
         if not isinstance(stated, str):
             stated = _as_id(reading.resource.get("id") or reading.resource)
             message = "no identifier of this house: the record's id is the resource's"
-            about = _name(reading.resource)
+            about = name_of(reading.resource)
             place = f"{file.resource}.identifier"
             finding = Finding("identity", message, place, "information")
             returned.findings.append(Located(about, finding))
@@ -258,31 +252,6 @@ class Back:
         return work.record
 
 
-def _entries(
-    resources: Iterable[Any], returned: Returned
-) -> tuple[list[Record], list[tuple[str, Record]]]:
-    """The resources one by one, Bundles opened, and what references may call each of them."""
-    found: list[Record] = []
-    names: list[tuple[str, Record]] = []
-    stack = list(resources)[::-1]
-    while stack:
-        one = stack.pop()
-        if not isinstance(one, dict) or not isinstance(one.get("resourceType"), str):
-            returned.findings.append(Located("", Finding("type", "this is no FHIR resource", "")))
-        elif one["resourceType"] != "Bundle":
-            found.append(one)
-            names.append((_name(one), one))
-        else:
-            entries = one.get("entry")
-            for entry in reversed(entries if isinstance(entries, list) else []):
-                if isinstance(entry, dict) and "resource" in entry:
-                    inner = entry["resource"]
-                    if isinstance(inner, dict) and isinstance(entry.get("fullUrl"), str):
-                        names.append((entry["fullUrl"], inner))
-                    stack.append(inner)
-    return found, names
-
-
 def _derived(reader: Reader) -> bool:
     return is_derived(reader.plan.file.record, reader.plan.file.each or "")
 
@@ -300,13 +269,9 @@ def _as_id(name: object) -> str:
     return "x" + hashlib.sha256(orjson.dumps(name)).hexdigest()[:19]
 
 
-def _name(resource: Mapping[str, Any]) -> str:
-    return f"{resource.get('resourceType')}/{resource.get('id')}"
-
-
 def _follows(resource: Mapping[str, Any]) -> Located:
     message = "this follows from a record and is not read back"
-    return _told(_name(resource), "derived", message, resource, "information")
+    return _told(name_of(resource), "derived", message, resource, "information")
 
 
 def _told(

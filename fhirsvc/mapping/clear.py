@@ -209,7 +209,7 @@ class Clear(Would):
         field = self.fields[source.name]
         if test.condition.values == (True,):
             paths.put(records[source.depth], source.path, False)
-        elif test.condition.present and not (
+        elif (test.condition.present or test.condition.values) and not (
             field.required or field.many or field.kind == "object"
         ):
             self.remove(records[source.depth], source.path, f"$.{source.name}")

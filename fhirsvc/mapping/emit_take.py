@@ -81,7 +81,9 @@ class Taker:
         aims: Mapping[int, Aim],
         count: Mapping[str, int],
         coded: frozenset[str],
+        lists: frozenset[str],
     ) -> None:
+        self.lists = lists
         self.coded = coded  # fields that a code tells, which may leave some words open
         self.plan = plan
         self.inverses = inverses
@@ -485,7 +487,8 @@ class Taker:
         if leaf.sources[0].depth:
             raise NoFastFormError
         self.refuse(f"{x}.__class__ is not str")
-        self.say(f"later.append(({self.constant(leaf)}, {x}))")
+        many = leaf.sources[0].name in self.lists
+        self.say(f"later.append(({self.constant(leaf)}, {x}, {many}))")
 
     # ---- answers ------------------------------------------------------------------------
 

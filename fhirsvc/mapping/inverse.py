@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from fhirsvc.mapping import paths
 from fhirsvc.mapping.plan import Leaf
 from fhirsvc.mapping.tables import Table
 
@@ -270,3 +271,20 @@ def answers_of(leaf: Leaf) -> dict[str, dict[str, tuple[str, dict[object, int]]]
                 known[coding.get("system"), coding.get("code")] = value
         found[instrument] = links
     return found
+
+
+def put_label(leaf: Leaf, value: str, record: dict[str, Any], *, many: bool) -> None:
+    """The words that have no code are told by their label; other text is a person's own."""
+    source = leaf.sources[0]
+    has = paths.at(record, source.path)
+    words = has if isinstance(has, list) else [] if has is None else [has]
+    if ", ".join(str(leaf.arg.get(w)) for w in words) == value:
+        if leaf.text is not None:
+            paths.drop(record, leaf.text.path)
+        return
+    by_label = {said: word for word, said in leaf.arg.items()}
+    told = [by_label.get(part) for part in value.split(", ")]
+    if all(told):
+        paths.put(record, source.path, told if many else told[0])
+    elif leaf.text is not None:
+        paths.put(record, leaf.text.path, value)

@@ -17,8 +17,8 @@ import orjson
 from fhirsvc.errors import Finding
 from fhirsvc.mapping import paths
 from fhirsvc.mapping.clear import Clear
-from fhirsvc.mapping.inverse import Inverse, Words, same
-from fhirsvc.mapping.notes import Known, Label, Notes, Path, Reading, Scope, agreed
+from fhirsvc.mapping.inverse import Inverse, Words, put_label, same
+from fhirsvc.mapping.notes import Known, Notes, Path, Reading, Scope, agreed
 from fhirsvc.mapping.plan import Each, Group, Leaf, Node
 from fhirsvc.mapping.scores import against
 from fhirsvc.mapping.would import Would
@@ -184,25 +184,10 @@ class Onto:
             if path not in scope.values and paths.at(record, path) != value:
                 paths.put(record, path, value)
         for label in scope.labels:
-            self.write_label(label, record)
+            many = self.fields[label.leaf.sources[0].name].many
+            put_label(label.leaf, label.value, record, many=many)
         for path, items in scope.items.items():
             self.write_items(path, items, record, name, at)
-
-    def write_label(self, label: Label, record: Record) -> None:
-        """The words that have no code are told by their label; other text is a person's own."""
-        leaf, source = label.leaf, label.leaf.sources[0]
-        has = paths.at(record, source.path)
-        words = has if isinstance(has, list) else [] if has is None else [has]
-        if ", ".join(str(leaf.arg.get(w)) for w in words) == label.value:
-            if leaf.text is not None:
-                paths.drop(record, leaf.text.path)
-            return
-        by_label = {said: word for word, said in leaf.arg.items()}
-        told = [by_label.get(part) for part in label.value.split(", ")]
-        if all(told):
-            paths.put(record, source.path, told if self.fields[source.name].many else told[0])
-        elif leaf.text is not None:
-            paths.put(record, leaf.text.path, label.value)
 
     def words_list(self, value: list[Any], before: Any, full: str) -> list[Any]:
         """The values of a list; a code that stands for several words is one that was there."""

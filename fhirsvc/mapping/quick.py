@@ -14,6 +14,7 @@ from fhirsvc.mapping.emit_take import NoFastFormError, Taker, told
 from fhirsvc.mapping.links import Aim, House
 from fhirsvc.mapping.reader import Reader, identity, leaves
 from fhirsvc.mapping.take import MISFITS, Unusual, settle
+from fhirsvc.records import Field
 
 Record = dict[str, Any]
 Key = tuple[str, str]
@@ -49,13 +50,19 @@ class Entry:
 class Quick:
     """The fast forms of a library's plans."""
 
-    def __init__(self, readers: Iterable[Reader], derived: Iterable[Reader]) -> None:
+    def __init__(
+        self,
+        readers: Iterable[Reader],
+        derived: Iterable[Reader],
+        fields: Mapping[str, Mapping[str, Field]],
+    ) -> None:
         by_record: dict[str, list[Reader]] = {}
         for reader in readers:
             by_record.setdefault(reader.plan.file.record, []).append(reader)
         self.entries: dict[str, dict[str, Entry]] = {}
         for record, group in by_record.items():
             count = told([reader.plan for reader in group])
+            lists = frozenset(f.path for f in fields[record].values() if f.many)
             coded = frozenset(
                 leaf.sources[0].name
                 for reader in group
@@ -68,7 +75,7 @@ class Quick:
                 if known is None:
                     continue
                 try:
-                    take = Taker(plan, reader.inverses, reader.aims, count, coded).function()
+                    take = Taker(plan, reader.inverses, reader.aims, count, coded, lists).function()
                 except NoFastFormError:
                     continue
                 entry = Entry(record, plan.each is not None, reader.aim, take)

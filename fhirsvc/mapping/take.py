@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fhirsvc.mapping import paths
-from fhirsvc.mapping.inverse import Inverse, Unread, Words, fitting
+from fhirsvc.mapping.inverse import Inverse, Unread, Words, fitting, put_label
 from fhirsvc.mapping.links import Aim, House, local_ids
 from fhirsvc.mapping.plan import Leaf
 from fhirsvc.mapping.runtime import _KNOWN_IDS, EMPTY, house_id_ok
@@ -186,10 +185,10 @@ def settle(later: list[Any], record: dict[str, Any]) -> None:
     """Decide what one element alone could not: words that a code left open, labels, conditions."""
     weak = []
     for entry in later:
-        if len(entry) == 3:
+        if entry[0].__class__ is Leaf:
+            put_label(entry[0], entry[1], record, many=entry[2])
+        elif len(entry) == 3:
             weak.append(entry)
-        elif entry[0].__class__ is Leaf:
-            label(entry[0], entry[1], record, many=entry[0].sources[0].name.endswith("[]"))
         else:
             part, name = entry
             value = part.get(name)
@@ -201,23 +200,6 @@ def settle(later: list[Any], record: dict[str, Any]) -> None:
     for part, name, value in weak:
         if part.get(name) is None:
             part[name] = value
-
-
-def label(leaf: Leaf, value: str, record: dict[str, Any], *, many: bool) -> None:
-    """The words that have no code are told by their label; other text is a person's own."""
-    source = leaf.sources[0]
-    has = paths.at(record, source.path)
-    words = has if isinstance(has, list) else [] if has is None else [has]
-    if ", ".join(str(leaf.arg.get(w)) for w in words) == value:
-        if leaf.text is not None:
-            paths.drop(record, leaf.text.path)
-        return
-    by_label = {said: word for word, said in leaf.arg.items()}
-    told = [by_label.get(part) for part in value.split(", ")]
-    if all(told):
-        paths.put(record, source.path, told if many else told[0])
-    elif leaf.text is not None:
-        paths.put(record, leaf.text.path, value)
 
 
 NAMESPACE: dict[str, Any] = {
