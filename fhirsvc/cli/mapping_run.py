@@ -14,6 +14,7 @@ import orjson
 
 from fhirsvc.cli.inputs import Given
 from fhirsvc.errors import FhirsvcError, Finding
+from fhirsvc.mapping.derived import mismatches
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.records import check
 
@@ -116,7 +117,7 @@ class _Runner:
                     done.forms[form["id"]] = self._form(form)
         except FhirsvcError as error:
             return [Finding(str(error.category), error.message, error.where)]
-        return []
+        return mismatches(record, self._mappings.library.instruments)
 
     def _lines(self, record: dict[str, Any]) -> bytes:
         us_core = self._job.us_core

@@ -66,7 +66,8 @@ def run(
 ) -> None:
     """Map records to FHIR resources.
 
-    A bad record is reported on standard error, with file, line and JSON path, and passed over.
+    A bad record is reported on standard error, with file, line and JSON path, and passed over. A
+    score that is not what the answers count is a warning there, and goes out as it was stated.
     With --json those reports and a last line that counts are JSON, on standard error too.
     """
     if trace and form == "bundle":
@@ -79,7 +80,8 @@ def run(
         for chunk in mapped(rows, job, jobs):
             sink.write(chunk.lines)
             records += chunk.records
-            wrong += len({(one.file, one.line) for one in chunk.findings})
+            refused = [one for one in chunk.findings if one.finding.severity == "error"]
+            wrong += len({(one.file, one.line) for one in refused})
             unmapped += chunk.unmapped
             _say_chunk(chunk, as_json)
             advance(chunk.records)

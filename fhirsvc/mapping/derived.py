@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fhirsvc.errors import Finding
 from fhirsvc.fhir.instruments import Alert, Instrument
-from fhirsvc.fhir.scoring import alerts, answers_of
+from fhirsvc.fhir.scoring import alerts, answers_of, recount
 from fhirsvc.records import Field, fields
 
 ALERTS = "alerts"
@@ -64,6 +65,21 @@ def derive(record: Mapping[str, Any], instruments: Mapping[str, Instrument]) -> 
     if ALERTS in record:  # nobody states them: they are computed
         return {name: value for name, value in record.items() if name != ALERTS}
     return record
+
+
+def mismatches(record: Mapping[str, Any], instruments: Mapping[str, Instrument]) -> list[Finding]:
+    """Where an assessment states a total, band or part score that its answers do not bear out.
+
+    Every finding is a warning at its JSON path: what was stated goes out as it was stated.
+    """
+    found: list[Finding] = []
+    if record.get("type") != "assessment":
+        return found
+    for index, result in enumerate(record.get("instruments", ())):
+        instrument = instruments.get(result["instrument"])
+        if instrument is not None:
+            found += recount(instrument, result, where=f"$.instruments[{index}]")
+    return found
 
 
 def _watched(result: object, instruments: Mapping[str, Instrument]) -> Instrument | None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shipped_clinic import ROOT, mappings, records
 
-from fhirsvc.mapping.derived import FIELDS, derive, is_derived
+from fhirsvc.mapping.derived import FIELDS, derive, is_derived, mismatches
 from fhirsvc.records import TYPES, fields
 
 INSTRUMENTS = mappings().library.instruments
@@ -151,3 +151,17 @@ def test_a_result_goes_out_as_a_score_a_risk_or_why_there_is_none(stated, elemen
     there = [n for n in made if n.startswith("value") or n == "dataAbsentReason"]
     assert [element] == there
     assert ("interpretation" in made) == (len(stated) == 2)
+
+
+def test_what_an_assessment_states_is_counted_again():
+    """A warning at its place; the demo clinic has nothing to count again; others are not asked."""
+    record = case()
+    record["instruments"][0] |= {"total": 18, "severity": "mild"}
+    found = mismatches(record, INSTRUMENTS)
+    assert [("total-mismatch", "$.instruments[0].total", "warning"),
+            ("severity-mismatch", "$.instruments[0].severity", "warning")] == [
+        (f.rule, f.where, f.severity) for f in found
+    ]  # fmt: skip
+    assert [] == [f for r in records() for f in mismatches(r, INSTRUMENTS)]
+    record["instruments"][0]["instrument"] = "another"
+    assert [] == mismatches(record, INSTRUMENTS)
