@@ -16,7 +16,6 @@ from fhirsvc.cli.inputs import Given
 from fhirsvc.errors import FhirsvcError, Finding
 from fhirsvc.mapping.derived import mismatches
 from fhirsvc.mapping.forward import Mappings
-from fhirsvc.records import check
 
 CHUNK = 200  # records
 _LINE = orjson.OPT_APPEND_NEWLINE
@@ -97,7 +96,7 @@ class _Runner:
         done = Chunk(len(chunk))
         made: list[bytes] = []
         for one in chunk:
-            findings = one.row.findings or check(one.row.record)
+            findings = one.row.findings or self._mappings.check(one.row.record)
             if not findings and one.row.record is not None:
                 findings = self._map(one.row.record, made, done)
             done.findings += [

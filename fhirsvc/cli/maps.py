@@ -6,8 +6,8 @@ from collections import Counter
 
 import click
 
-from fhirsvc import shipped
 from fhirsvc.cli import FINDINGS
+from fhirsvc.cli.house_texts import house_texts, site_option
 from fhirsvc.cli.inputs import Reading, given, reading_options
 from fhirsvc.cli.map_back import back
 from fhirsvc.cli.map_check import check
@@ -26,7 +26,6 @@ from fhirsvc.cli.output import (
     say_json,
 )
 from fhirsvc.records.reading import Format
-from fhirsvc.settings import load
 
 US_CORE = {"6.1": 6, "7": 7, "8": 8, "9": 9}
 
@@ -50,6 +49,7 @@ def maps() -> None:
 @click.option("--us-core", type=click.Choice(list(US_CORE)), default="8", show_default=True)
 @click.option("--trace", is_flag=True, help="Lines {resource, trace}: the origin of each element.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True)
+@site_option
 @json_option
 @click.pass_context
 def run(
@@ -62,6 +62,7 @@ def run(
     us_core: str,
     trace: bool,
     jobs: int,
+    site: str | None,
     as_json: bool,
 ) -> None:
     """Map records to FHIR resources.
@@ -72,7 +73,7 @@ def run(
     """
     if trace and form == "bundle":
         raise click.UsageError("--trace goes with --format ndjson")
-    job = Job(shipped.mappings(load().mappings), US_CORE[us_core], trace)
+    job = Job(house_texts(site=site), US_CORE[us_core], trace)
     records = wrong = 0
     unmapped: Counter[str] = Counter()
     rows = given(files, Reading(input_format, record_type))

@@ -6,6 +6,7 @@ import click
 import orjson
 
 from fhirsvc.cli import FINDINGS
+from fhirsvc.cli.house_texts import site_schemas
 from fhirsvc.cli.inputs import Given, Reading, given, reading_options, say_located
 from fhirsvc.cli.output import counted, json_option, progress, say_json
 from fhirsvc.errors import Finding
@@ -53,7 +54,7 @@ def check(
 def faults(one: Given) -> list[Finding]:
     """What is wrong with one record of a file, places as in the record or the file."""
     row = one.row
-    return list(row.findings) if row.record is None else check_record(row.record)
+    return list(row.findings) if row.record is None else check_record(row.record, site_schemas())
 
 
 @records.command()
