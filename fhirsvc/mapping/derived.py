@@ -58,7 +58,7 @@ def derive(record: Mapping[str, Any], instruments: Mapping[str, Instrument]) -> 
     raised: list[dict[str, Any]] = []
     for index, result in enumerate(results if isinstance(results, list) else ()):
         instrument = _watched(result, instruments)
-        if instrument is not None:
+        if instrument is not None and not _quiet(instrument, result):
             raised += _raised(instrument, result, index)
     if raised:
         return {**record, ALERTS: raised}
@@ -87,6 +87,17 @@ def _watched(result: object, instruments: Mapping[str, Instrument]) -> Instrumen
     name = result.get("instrument") if isinstance(result, dict) else None
     instrument = instruments.get(name) if isinstance(name, str) else None
     return instrument if instrument is not None and instrument.alerts else None
+
+
+def _quiet(instrument: Instrument, result: Mapping[str, Any]) -> bool:
+    """Whether it is plain that nothing is raised, as of most results: asked of every one."""
+    watched, items = instrument.watched, result.get("items")
+    if watched is None or "item_flags" in result or items.__class__ is not list:
+        return False
+    try:
+        return not any(item["n"] in watched and item["value"] > 0 for item in items)
+    except (TypeError, KeyError):
+        return False
 
 
 def _raised(instrument: Instrument, result: Mapping[str, Any], index: int) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shipped_clinic import ROOT, mappings, records
 
+from fhirsvc.fhir.scoring import alerts, answers_of
 from fhirsvc.mapping.derived import FIELDS, derive, is_derived, mismatches
 from fhirsvc.records import TYPES, fields
 
@@ -165,3 +166,13 @@ def test_what_an_assessment_states_is_counted_again():
     assert [] == [f for r in records() for f in mismatches(r, INSTRUMENTS)]
     record["instruments"][0]["instrument"] = "another"
     assert [] == mismatches(record, INSTRUMENTS)
+
+
+@given(st.lists(st.tuples(st.sampled_from("123456789"), st.integers(-1, 4) | st.none())))
+def test_what_is_raised_is_what_the_answers_raise(answers):
+    """The look that most results get first agrees with the whole rule."""
+    items = [{"n": n, "value": v} if v is not None else {"n": n} for n, v in answers]
+    result = {"result_id": "r", "instrument": "phq-9", "administered_at": "x", "items": items}
+    raised = "alerts" in derive({"type": "assessment", "instruments": [result]}, INSTRUMENTS)
+    expected = alerts(INSTRUMENTS["phq-9"], answers_of(INSTRUMENTS["phq-9"], items))
+    assert raised == bool(expected)
