@@ -67,7 +67,7 @@ def from_settings(hosts: Sequence[str] | None = LOOPBACK) -> Flask:
     """
     settings = settings_.load()
     configure_logs(settings.log_level)
-    late = LateMappings(settings.mappings)
+    late = LateMappings(settings.mappings, settings.site)
     return create_app(product(settings, mappings=late), lambda: late.mappings, hosts=hosts)
 
 

@@ -37,6 +37,7 @@ class Settings(BaseSettings):
         "", description="where the engine keeps its jobs; empty: beside the database"
     )
     mappings: str = Field("", description="a folder of mappings; empty: the shipped ones")
+    site: str = Field("", description="a site's folder of overlays over them; empty: none")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="of stderr")
     connect_timeout_s: float = Field(5.0, gt=0, description="to reach an EHR")
     read_timeout_s: float = Field(30.0, gt=0, description="for an EHR to answer")

@@ -19,6 +19,7 @@ from fhirsvc import shipped
 from fhirsvc.ehr.auth import auth_for
 from fhirsvc.ehr.bucket import TokenBucket
 from fhirsvc.ehr.client import Client, Limits
+from fhirsvc.errors import Finding
 from fhirsvc.fhir.validate import validate
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.records import check
@@ -168,13 +169,18 @@ def build(
 class LateMappings:
     """The mappings of a folder, compiled when something is mapped: most commands map nothing."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, site: str = "") -> None:
         self._folder = folder
+        self._site = site
 
     @cached_property
     def mappings(self) -> Mappings:
         """The compiled mappings; a MappingsError names every mistake in them."""
-        return Mappings.load(shipped.mappings(self._folder))
+        return Mappings.load(shipped.mappings(self._folder, self._site))
+
+    def check(self, record: object) -> list[Finding]:
+        """What is wrong with a record; only a site's fields need the mappings read."""
+        return self.mappings.check(record) if self._site else check(record)
 
     def forward(self, record: Mapping[str, Any], us_core: int) -> list[dict[str, Any]]:
         """The resources of one record."""
@@ -195,12 +201,12 @@ def product(
     :raises FhirsvcError: INVALID with the place of the first mistake in the mappings, NOT_FOUND
         when there is no such folder.
     """
-    mappings = mappings or LateMappings(settings.mappings)
+    mappings = mappings or LateMappings(settings.mappings, settings.site)
     if not late:
         _ = mappings.mappings
     return build(
         settings,
-        check=check,
+        check=mappings.check,
         mapper=mappings,
         validate=validate,
         companions=mappings.companions,

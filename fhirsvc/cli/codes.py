@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import click
 
-from fhirsvc import shipped
 from fhirsvc.cli import FINDINGS
+from fhirsvc.cli.house_texts import house_texts
 from fhirsvc.cli.output import json_option, say_findings
 from fhirsvc.mapping.codes import lint as lint_codes
-from fhirsvc.settings import load
 
 
 @click.group()
@@ -22,6 +21,6 @@ def codes() -> None:
 @click.pass_context
 def lint(ctx: click.Context, folder: str | None, as_json: bool) -> None:
     """Check digits, and that every standard code was read in a source (level A or B)."""
-    texts = shipped.mappings(folder or load().mappings)
+    texts = house_texts(folder)
     failed = say_findings(lint_codes(texts), as_json, "every code has a source; digits fit")
     ctx.exit(FINDINGS if failed else 0)

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from fhirsvc import shipped
 from fhirsvc.cli import FINDINGS
+from fhirsvc.cli.house_texts import house_texts, site_schemas
 from fhirsvc.cli.inputs import FORMATS, Given, Reading, given
 from fhirsvc.cli.output import (
     counted,
@@ -25,7 +25,6 @@ from fhirsvc.mapping.entries import Located
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.records import check
 from fhirsvc.records.reading import Format
-from fhirsvc.settings import load
 
 Key = tuple[str, str]
 
@@ -55,7 +54,7 @@ def back(
     Resources of one record are read together. What is not understood is told on standard error
     with its element, and left as it was; elements that no line reads are told as information.
     """
-    mappings = Mappings.load(shipped.mappings(load().mappings))
+    mappings = Mappings.load(house_texts())
     records, wrong = _records(onto)
     resources: list[Any] = []
     places: dict[str, Given] = {}
@@ -98,7 +97,7 @@ def _records(files: Iterable[str]) -> tuple[dict[Key, dict[str, Any]], list[tupl
     wrong: list[tuple[Given, Finding]] = []
     for one in given(tuple(files)):
         record = one.row.record
-        findings = one.row.findings if record is None else check(record)
+        findings = one.row.findings if record is None else check(record, site_schemas())
         if record is None or findings:
             wrong += [(one, finding) for finding in findings]
         else:
@@ -111,7 +110,7 @@ def _faults(records: Iterable[dict[str, Any]]) -> list[Located]:
     return [
         Located(f"{record['type']} {record['id']}", finding)
         for record in records
-        for finding in check(record)
+        for finding in check(record, site_schemas())
     ]
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 import orjson
 
-from fhirsvc import __version__, shipped
+from fhirsvc import __version__
+from fhirsvc.cli.house_texts import house_texts
 from fhirsvc.cli.output import counted
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.mapping.concept_map import concept_maps as of_tables
 from fhirsvc.mapping.forward import Mappings
-from fhirsvc.settings import load
 
 
 @click.command("concept-maps")
@@ -20,7 +20,7 @@ from fhirsvc.settings import load
 @click.option("--to", default="-", metavar="DIR|-", help="A file each; NDJSON on standard output.")
 def concept_maps(folder: str | None, to: str) -> None:
     """Write each code table of a folder of mappings as an R4 ConceptMap, house word to code."""
-    mappings = Mappings.load(shipped.mappings(folder or load().mappings))
+    mappings = Mappings.load(house_texts(folder))
     made = of_tables(mappings.library, __version__)
     if to == "-":
         for one in made:

@@ -10,12 +10,12 @@ import orjson
 
 from fhirsvc import shipped
 from fhirsvc.cli import FINDINGS
+from fhirsvc.cli.house_texts import house_texts
 from fhirsvc.cli.inputs import given, say_located
 from fhirsvc.cli.output import json_option, progress, say_json
 from fhirsvc.cli.records import faults
 from fhirsvc.mapping.exercised import Coverage, coverage
 from fhirsvc.mapping.forward import Mappings
-from fhirsvc.settings import load
 
 Seen = Mapping[str, bool]
 
@@ -30,7 +30,7 @@ def coverage_command(ctx: click.Context, files: tuple[str, ...], as_json: bool) 
     With --json, a line for each mapping file and each code table. Exit code 1 when something is
     exercised by no record.
     """
-    mappings = Mappings.load(shipped.mappings(load().mappings))
+    mappings = Mappings.load(house_texts())
     wrong = [0]
     with progress("mapping") as advance:
         found = coverage(mappings, _records(files, advance, wrong, as_json))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from fhirsvc import __version__, shipped
+from fhirsvc import __version__
+from fhirsvc.cli.house_texts import house_texts
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.mapping.docs_page import page
 from fhirsvc.mapping.forward import Mappings
-from fhirsvc.settings import load
 
 
 @click.command()
@@ -21,7 +21,7 @@ def docs(folder: str | None, to: str) -> None:
 
     It holds all it needs: no script, no style sheet or picture is loaded.
     """
-    mappings = Mappings.load(shipped.mappings(folder or load().mappings))
+    mappings = Mappings.load(house_texts(folder))
     text = page(mappings.library, __version__)
     if to == "-":
         click.echo(text, nl=False)

@@ -7,12 +7,11 @@ from pathlib import Path
 import click
 import orjson
 
-from fhirsvc import shipped
+from fhirsvc.cli.house_texts import house_texts
 from fhirsvc.cli.output import json_option
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.mapping.map_schema import SCHEMAS
-from fhirsvc.settings import load
 
 
 @click.command()
@@ -27,7 +26,7 @@ def schema(kind: str | None, to: str | None, as_json: bool) -> None:
     """
     if (kind is None) == (to is None):
         raise click.UsageError("name a KIND to print it, or --to DIR to write them all")
-    library = Mappings.load(shipped.mappings(load().mappings)).library
+    library = Mappings.load(house_texts()).library
     if kind is not None:
         click.echo(orjson.dumps(SCHEMAS[kind](library), option=_indent(as_json)).decode())
         return

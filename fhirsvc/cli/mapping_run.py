@@ -14,8 +14,8 @@ import orjson
 
 from fhirsvc.cli.inputs import Given
 from fhirsvc.errors import FhirsvcError, Finding
+from fhirsvc.mapping.derived import mismatches
 from fhirsvc.mapping.forward import Mappings
-from fhirsvc.records import check
 
 CHUNK = 200  # records
 _LINE = orjson.OPT_APPEND_NEWLINE
@@ -96,7 +96,7 @@ class _Runner:
         done = Chunk(len(chunk))
         made: list[bytes] = []
         for one in chunk:
-            findings = one.row.findings or check(one.row.record)
+            findings = one.row.findings or self._mappings.check(one.row.record)
             if not findings and one.row.record is not None:
                 findings = self._map(one.row.record, made, done)
             done.findings += [
@@ -116,7 +116,7 @@ class _Runner:
                     done.forms[form["id"]] = self._form(form)
         except FhirsvcError as error:
             return [Finding(str(error.category), error.message, error.where)]
-        return []
+        return mismatches(record, self._mappings.library.instruments)
 
     def _lines(self, record: dict[str, Any]) -> bytes:
         us_core = self._job.us_core

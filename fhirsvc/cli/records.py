@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 import orjson
+from marshmallow import Schema
 
 from fhirsvc.cli import FINDINGS
 from fhirsvc.cli.inputs import Given, Reading, given, reading_options, say_located
@@ -12,6 +15,7 @@ from fhirsvc.errors import Finding
 from fhirsvc.records import check as check_record
 from fhirsvc.records import json_schema
 from fhirsvc.records.reading import Format
+from fhirsvc.records.site import SITE
 
 
 @click.group()
@@ -52,8 +56,17 @@ def check(
 
 def faults(one: Given) -> list[Finding]:
     """What is wrong with one record of a file, places as in the record or the file."""
-    row = one.row
-    return list(row.findings) if row.record is None else check_record(row.record)
+    record = one.row.record
+    if record is None:
+        return list(one.row.findings)
+    return check_record(record, _declared() if SITE in record else None)
+
+
+def _declared() -> Mapping[str, Schema]:
+    """The schemas of a site's fields; the settings are read only for records that have some."""
+    from fhirsvc.cli.house_texts import site_schemas  # noqa: PLC0415 - slow to import
+
+    return site_schemas()
 
 
 @records.command()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from fhirsvc.fhir import questionnaire
@@ -43,13 +44,15 @@ class Item:
     def points(self, value: int) -> int:
         """What an answer counts: its value, turned round where the item is ``reversed``.
 
-        :raises ValueError: no such answer.
+        :raises KeyError: no such answer.
         """
+        return self._points[value]
+
+    @cached_property
+    def _points(self) -> dict[int, int]:
         values = [option.value for option in self.options]
-        if value not in values:
-            raise ValueError("no such answer")
-        turned = max(values) + min(values) - value if self.reversed else value
-        return turned * self.weight
+        turn = max(values, default=0) + min(values, default=0)
+        return {v: (turn - v if self.reversed else v) * self.weight for v in values}
 
 
 @dataclass(frozen=True)
@@ -154,9 +157,27 @@ class Instrument:
         """``url|version``: responses name the version they answered (SDC)."""
         return f"{self.url}|{self.version}"
 
-    def item(self, n: str) -> Item | None:
-        """The item of a number."""
-        return next((item for item in self.items if item.n == n), None)
+    @cached_property
+    def allowed(self) -> dict[str, frozenset[int]]:
+        """Item number to the values of its answers."""
+        return {item.n: frozenset(o.value for o in item.options) for item in self.items}
+
+    @cached_property
+    def by_number(self) -> dict[str, Item]:
+        """Item number to item."""
+        return {item.n: item for item in self.items}
+
+    @cached_property
+    def counted(self) -> tuple[str, ...]:
+        """The numbers of the items that count."""
+        return tuple(item.n for item in self.items if item.scored)
+
+    @cached_property
+    def watched(self) -> frozenset[str] | None:
+        """The items whose answers raise alerts; None where something else may raise one."""
+        items = [alert.item for alert in self.alerts if alert.low > 0]
+        known = frozenset(item for item in items if item is not None)
+        return known if len(items) == len(self.alerts) and None not in items else None
 
     def scored(self) -> tuple[Item, ...]:
         """The items that count."""

@@ -62,7 +62,7 @@ class Change:
 
 def answers_of(instrument: Instrument, items: object) -> dict[str, int]:
     """The answers in a record's ``items`` (``[{n, value}]``); what is no answer is left out."""
-    allowed = {i.n: {o.value for o in i.options} for i in instrument.items}
+    allowed = instrument.allowed
     found: dict[str, int] = {}
     for item in items if isinstance(items, list) else []:
         if not isinstance(item, dict):
@@ -76,7 +76,7 @@ def answers_of(instrument: Instrument, items: object) -> dict[str, int]:
 def score(instrument: Instrument, answers: Answers, context: Context = NOWHERE) -> Score:
     """Score a set of answers; values that are none of the instrument's count as missing."""
     filled = _filled(instrument, answers)
-    missing = tuple(item.n for item in instrument.scored() if item.n not in filled)
+    missing = tuple(n for n in instrument.counted if n not in filled)
     complete = bool(instrument.items) and not missing
     total = None if instrument.scoring == "rules" else _total(instrument, filled, missing)
     if instrument.scoring == "rules":
@@ -96,7 +96,7 @@ def score(instrument: Instrument, answers: Answers, context: Context = NOWHERE) 
 
 def _filled(instrument: Instrument, answers: Answers) -> dict[str, int]:
     """The answers that are of the instrument, and those that earlier answers make needless."""
-    known = {i.n: {o.value for o in i.options} for i in instrument.items}
+    known = instrument.allowed
     found = {n: value for n, value in answers.items() if value in known.get(n, ())}
     for skip in instrument.skips:
         if all(found.get(n) == value for n, value in skip.when.items()):
@@ -107,13 +107,13 @@ def _filled(instrument: Instrument, answers: Answers) -> dict[str, int]:
 
 def _points(instrument: Instrument, filled: Answers, numbers: Iterable[str]) -> list[int]:
     """What each answered item of ``numbers`` counts; each at most one where yes is counted."""
-    by_n = {item.n: item for item in instrument.items}
+    by_n = instrument.by_number
     counted = [by_n[n].points(filled[n]) for n in numbers if n in filled]
     return [int(p > 0) for p in counted] if instrument.scoring == "count" else counted
 
 
 def _total(instrument: Instrument, filled: Answers, missing: tuple[str, ...]) -> int | None:
-    scored = [item.n for item in instrument.scored()]
+    scored = instrument.counted
     answered = len(scored) - len(missing)
     if not answered or len(missing) > instrument.may_miss:
         return None

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fhirsvc.errors import Finding
+from fhirsvc.mapping import overlay
 from fhirsvc.mapping.source import Mark, Node, parse, walk
 from fhirsvc.mapping.tables import Systems, read_sources, read_systems
 
@@ -77,8 +78,9 @@ def lint(texts: Mapping[str, str]) -> list[Finding]:
     ``unverified`` (its level is neither A nor B), ``unknown-system``, and ``unused-source`` (a
     warning) at the row of a source that no mapping needs.
     """
-    systems, findings = read_systems(texts.get(SYSTEMS, "{}"), SYSTEMS)
+    systems, findings = _systems(texts)
     sources = read_sources(texts.get(SOURCES, "system,code,level,source\n"))
+    sources |= read_sources(texts.get(overlay.SOURCES, ""))
     seen: set[tuple[str, str]] = set()
     for used in codes(texts):
         seen.add((used.system, used.code))
@@ -88,13 +90,20 @@ def lint(texts: Mapping[str, str]) -> list[Finding]:
     return findings + _unused(texts.get(SOURCES, ""), seen)
 
 
+def _systems(texts: Mapping[str, str]) -> tuple[Systems, list[Finding]]:
+    """The code systems of a folder and of a site over it."""
+    shipped, findings = read_systems(texts.get(SYSTEMS, "{}"), SYSTEMS)
+    both, wrong = overlay.site_systems(texts, shipped)
+    return both, findings + wrong
+
+
 def codes(texts: Mapping[str, str]) -> Iterator[Used]:
     """Every code with its system that the YAML files of a folder name, file by file."""
-    systems, _ = read_systems(texts.get(SYSTEMS, "{}"), SYSTEMS)
+    systems, _ = _systems(texts)
     roots = {
         name: parse(text, name)[0]
         for name, text in sorted(texts.items())
-        if name.endswith(".yaml") and name != SYSTEMS
+        if name.endswith(".yaml") and name not in (SYSTEMS, overlay.SYSTEMS)
     }
     plain = _plain_tables(roots)
     for name, root in roots.items():

@@ -6,14 +6,22 @@ from collections.abc import Iterable, Mapping
 
 from fhirsvc.errors import Finding
 from fhirsvc.mapping.lines import MappingFile, did_you_mean
-from fhirsvc.records import TYPES, fields
+from fhirsvc.records import TYPES, Field
 
 # What every record carries about itself: the store's affair, not the resource's.
 HOUSEKEEPING = frozenset({"type", "updated_at", "updated_by", "program_id", "sensitivity"})
 
 
-def unmapped(files: Iterable[MappingFile], used: Mapping[str, set[str]]) -> list[Finding]:
-    """Fields that no file of their record reads or skips, and skips that name no field."""
+def unmapped(
+    files: Iterable[MappingFile],
+    used: Mapping[str, set[str]],
+    fields: Mapping[str, Mapping[str, Field]],
+) -> list[Finding]:
+    """Fields that no file of their record reads or skips, and skips that name no field.
+
+    :param used: by record type, the fields that lines read.
+    :param fields: by record type, all its fields by path.
+    """
     findings = []
     by_record: dict[str, list[MappingFile]] = {}
     for file in files:
@@ -22,7 +30,7 @@ def unmapped(files: Iterable[MappingFile], used: Mapping[str, set[str]]) -> list
     for record, group in by_record.items():
         findings += _twice(group)
         home = max(group, key=lambda file: len(file.skipped)).at("skipped")
-        known = {name.replace("[]", ""): field for name, field in fields(record).items()}
+        known = {name.replace("[]", ""): field for name, field in fields[record].items()}
         read = {name.replace("[]", "") for name in used[record]}
         skipped = {name: mark for f in group for name, (_, mark) in f.skipped.items()}
         for name, mark in skipped.items():

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fhirsvc.errors import Finding
 from fhirsvc.fhir.instruments import Alert, Instrument
-from fhirsvc.fhir.scoring import alerts, answers_of
+from fhirsvc.fhir.scoring import alerts, answers_of, recount
 from fhirsvc.records import Field, fields
 
 ALERTS = "alerts"
@@ -57,7 +58,7 @@ def derive(record: Mapping[str, Any], instruments: Mapping[str, Instrument]) -> 
     raised: list[dict[str, Any]] = []
     for index, result in enumerate(results if isinstance(results, list) else ()):
         instrument = _watched(result, instruments)
-        if instrument is not None:
+        if instrument is not None and not _quiet(instrument, result):
             raised += _raised(instrument, result, index)
     if raised:
         return {**record, ALERTS: raised}
@@ -66,11 +67,37 @@ def derive(record: Mapping[str, Any], instruments: Mapping[str, Instrument]) -> 
     return record
 
 
+def mismatches(record: Mapping[str, Any], instruments: Mapping[str, Instrument]) -> list[Finding]:
+    """Where an assessment states a total, band or part score that its answers do not bear out.
+
+    Every finding is a warning at its JSON path: what was stated goes out as it was stated.
+    """
+    found: list[Finding] = []
+    if record.get("type") != "assessment":
+        return found
+    for index, result in enumerate(record.get("instruments", ())):
+        instrument = instruments.get(result["instrument"])
+        if instrument is not None:
+            found += recount(instrument, result, where=f"$.instruments[{index}]")
+    return found
+
+
 def _watched(result: object, instruments: Mapping[str, Instrument]) -> Instrument | None:
     """The instrument of a result, if it has anything that raises an alert."""
     name = result.get("instrument") if isinstance(result, dict) else None
     instrument = instruments.get(name) if isinstance(name, str) else None
     return instrument if instrument is not None and instrument.alerts else None
+
+
+def _quiet(instrument: Instrument, result: Mapping[str, Any]) -> bool:
+    """Whether it is plain that nothing is raised, as of most results: asked of every one."""
+    watched, items = instrument.watched, result.get("items")
+    if watched is None or "item_flags" in result or items.__class__ is not list:
+        return False
+    try:
+        return not any(item["n"] in watched and item["value"] > 0 for item in items)
+    except (TypeError, KeyError):
+        return False
 
 
 def _raised(instrument: Instrument, result: Mapping[str, Any], index: int) -> list[dict[str, Any]]:

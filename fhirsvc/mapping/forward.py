@@ -28,7 +28,8 @@ from fhirsvc.mapping.prune import prune
 from fhirsvc.mapping.resolve import resolve
 from fhirsvc.mapping.runtime import NAMESPACE, Fault
 from fhirsvc.mapping.setting import Setting
-from fhirsvc.records import TYPES
+from fhirsvc.records import TYPES, fields
+from fhirsvc.records import check as check_record
 
 Resource = dict[str, Any]
 QUESTIONNAIRE = "questionnaire"  # a form as a record; nobody sends it, it goes with its answers
@@ -101,6 +102,10 @@ class Mappings:
         if errors:
             raise MappingsError(errors)
         return cls(library)
+
+    def check(self, record: object) -> list[Finding]:
+        """What is wrong with a record, the fields of the site (``Library.site``) included."""
+        return check_record(record, self.library.site.schemas)
 
     def records(self) -> tuple[str, ...]:
         """The record types that have a mapping."""
@@ -245,17 +250,20 @@ def check(library: Library) -> list[Finding]:
             resolved = resolve(file, context)
             findings.update(dict.fromkeys(resolved.findings))
             if resolved.plan is not None:
-                findings.update(dict.fromkeys(unlabelled(resolved.plan)))
+                findings.update(
+                    dict.fromkeys(unlabelled(resolved.plan, context.fields[file.record]))
+                )
                 findings.update(dict.fromkeys(unsupported(resolved.plan, us_core)))
             used.setdefault(file.record, set()).update(resolved.used)
-    findings.update(dict.fromkeys(unmapped(library.files, used)))
+    stated = {t: {**fields(t), **library.site.fields.get(t, {})} for t in TYPES}
+    findings.update(dict.fromkeys(unmapped(library.files, used, stated)))
     return list(findings)
 
 
 def setting(library: Library, us_core: int) -> Setting:
     """What the files of a library may name."""
     return Setting(
-        fields={t: derived.known_fields(t) for t in TYPES},
+        fields={t: {**derived.known_fields(t), **library.site.fields.get(t, {})} for t in TYPES},
         tables=library.tables,
         systems=library.systems,
         files=library.files,

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 from fhirsvc.errors import Finding
-from fhirsvc.mapping.lines import Condition, Line, MappingFile, did_you_mean
+from fhirsvc.mapping.lines import Condition, Line, MappingFile, Overlay, did_you_mean
 from fhirsvc.mapping.source import Mark, Node, parse
 from fhirsvc.records.shapes import SENSITIVITIES
 
@@ -49,6 +49,7 @@ _FILE_KEYS = (
     "absent",
     "sensitivity",
 )
+_OVERLAY_KEYS = ("extends", "version", "fields", "elements", "also", "skipped", "absent")
 _COMMON = ("when", "owner", "sensitivity", "one_way")
 _LEAF = ("from", "as", "codes", "to", "part", "system", "type", "use", "unit", "code", "text")
 _LINE_KEYS: dict[str, tuple[str, ...]] = {
@@ -75,6 +76,18 @@ def read(text: str, file: str) -> tuple[MappingFile | None, list[Finding]]:
         reader.add("grammar", "a mapping file is a set of keys", root.mark)
         return None, findings
     return reader.file(root, file), findings
+
+
+def read_overlay(text: str, file: str) -> tuple[Overlay | None, list[Finding]]:
+    """Read one overlay of a site, as ``read`` reads a mapping file."""
+    root, findings = parse(text, file)
+    reader = _Reader(findings)
+    if root is None:
+        return None, findings
+    if not isinstance(root.value, dict):
+        reader.add("grammar", "an overlay is a set of keys", root.mark)
+        return None, findings
+    return reader.overlay(root, file), findings
 
 
 class _Reader:
@@ -105,6 +118,26 @@ class _Reader:
             when=self.when(root.value.get("when")),
             sensitivity=self.label(root),
             lines=self.elements(root.value["elements"]),
+            skipped=self.reasons(root, "skipped"),
+            absent=self.reasons(root, "absent"),
+            keys=root.keys or {},
+        )
+
+    def overlay(self, root: Node, file: str) -> Overlay | None:
+        self.unknown(root, _OVERLAY_KEYS, "an overlay")
+        missing = [k for k in ("extends", "version") if k not in root.value]
+        for key in missing:
+            self.add("missing-key", f"'{key}' is missing", root.mark)
+        if missing:
+            return None
+        return Overlay(
+            file=file,
+            mark=root.mark,
+            extends=self.word(root, "extends") or "",
+            version=self.word(root, "version") or "",
+            lines=self.elements(root.value["elements"]) if "elements" in root.value else (),
+            also=self.elements(root.value["also"]) if "also" in root.value else (),
+            fields=root.value.get("fields"),
             skipped=self.reasons(root, "skipped"),
             absent=self.reasons(root, "absent"),
             keys=root.keys or {},

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fhirsvc.errors import Finding
-from fhirsvc.mapping.derived import known_fields
 from fhirsvc.mapping.lines import Line
 from fhirsvc.mapping.plan import Each, Group, Leaf, Node, Plan, sources
+from fhirsvc.records import Field
 
 
-def unlabelled(plan: Plan) -> Iterator[Finding]:
+def unlabelled(plan: Plan, known: Mapping[str, Field]) -> Iterator[Finding]:
     """Lines of a file that read a field with a label (``SUD``) and do not carry it.
 
     The label may stand on the line, on a group or list around it, or on the whole file.
+
+    :param known: the fields of the file's record, by path.
     """
-    known = known_fields(plan.file.record)
     for labels, leaf in _leaves(plan.root, _label(frozenset(), plan.file.sensitivity)):
         for source in sources(leaf):
             needed = known[source.name].sensitivity

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from fhirsvc.errors import Finding
 from fhirsvc.fhir.instruments import Form, Instrument
+from fhirsvc.mapping import overlay
 from fhirsvc.mapping.grammar import read
 from fhirsvc.mapping.instrument_files import FOLDER, read_asked
 from fhirsvc.mapping.lines import MappingFile
+from fhirsvc.mapping.overlay import NO_SITE, Site
 from fhirsvc.mapping.source import Mark
 from fhirsvc.mapping.tables import (
     Row,
@@ -37,11 +39,18 @@ class Library:
     instruments: dict[str, Instrument]
     forms: dict[str, Form]
     files: tuple[MappingFile, ...]
+    site: Site = NO_SITE
 
 
 def read_library(texts: Mapping[str, str]) -> tuple[Library, list[Finding]]:
-    """Read every file; what cannot be read is a finding and the rest goes on."""
+    """Read every file; what cannot be read is a finding and the rest goes on.
+
+    Names that begin with ``site/`` are those of a site's folder over the shipped one (``overlay``).
+    """
+    mine = overlay.of_site(texts)
     systems, findings = read_systems(texts.get(SYSTEMS, "{}"), SYSTEMS)
+    systems, wrong = overlay.site_systems(mine, systems)
+    findings += wrong
     if findings:  # every code of the folder would be a finding after these
         return Library(systems, {}, {}, {}, {}, ()), findings
     tables: dict[str, Table] = {}
@@ -49,6 +58,8 @@ def read_library(texts: Mapping[str, str]) -> tuple[Library, list[Finding]]:
     marks: dict[str, Mark] = {}
     for name, text in sorted(texts.items()):
         if not name.endswith(".yaml") or name == SYSTEMS or name.startswith(FOLDER):
+            continue
+        if name in mine:
             continue
         if name.startswith("codes/"):
             table, wrong = read_table(text, name, systems)
@@ -63,10 +74,21 @@ def read_library(texts: Mapping[str, str]) -> tuple[Library, list[Finding]]:
     asked = read_asked({n: t for n, t in texts.items() if _is_asked(n)}, systems)
     findings += asked.findings
     tables |= _instrument_tables(asked.instruments, asked.marks)
-    stated = texts.get(SOURCES, "system,code,level\n")
-    findings += sources_columns(stated, SOURCES)
-    sources = read_sources(stated)
-    return Library(systems, sources, tables, asked.instruments, asked.forms, tuple(files)), findings
+    more, wrong = overlay.site_tables(mine, tables, systems)
+    findings += wrong
+    site, wrong = overlay.read_site(mine)
+    findings += wrong
+    extended, wrong = overlay.merged(files, site.overlays)
+    findings += wrong
+    sources: dict[tuple[str, str], str] = {}
+    for name in (SOURCES, overlay.SOURCES):
+        if name in texts:
+            findings += sources_columns(texts[name], name)
+            sources |= read_sources(texts[name])
+    found = tables | more
+    return Library(
+        systems, sources, found, asked.instruments, asked.forms, extended, site
+    ), findings
 
 
 def _is_asked(name: str) -> bool:

@@ -34,6 +34,9 @@ SAYS = {
     "skipped": "Fields that do not go out, each with its reason",
     "absent": "Elements that US Core asks for and no line writes, each with its reason",
     "version": "Named in every trace",
+    "extends": "The shipped file that this one changes",
+    "also": "Lines beside the shipped ones, where the element repeats",
+    "fields": "Fields that records carry under 'site'",
 }
 
 

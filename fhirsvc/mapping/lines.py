@@ -69,6 +69,26 @@ class MappingFile:
         return self.keys.get(key, self.mark)
 
 
+@dataclass(frozen=True)
+class Overlay:
+    """One file of a site: what it changes in a shipped mapping file."""
+
+    file: str
+    mark: Mark
+    extends: str  # "care_plan/CarePlan"
+    version: str  # of the shipped file, when this was written
+    lines: tuple[Line, ...] = ()  # in place of the shipped lines of the same path
+    also: tuple[Line, ...] = ()  # beside them, where the element repeats
+    fields: Node | None = None
+    skipped: dict[str, tuple[str, Mark]] = field(default_factory=dict)
+    absent: dict[str, tuple[str, Mark]] = field(default_factory=dict)
+    keys: dict[str, Mark] = field(default_factory=dict)
+
+    def at(self, key: str) -> Mark:
+        """Where ``key`` stands, or the file itself."""
+        return self.keys.get(key, self.mark)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` or nothing."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

@@ -11,13 +11,14 @@ import re
 from collections.abc import Callable, Iterable
 
 from fhirsvc.fhir.definitions import definition, is_resource
-from fhirsvc.mapping import grammar, instrument_grammar, tables
+from fhirsvc.mapping import grammar, instrument_grammar, overlay, tables
 from fhirsvc.mapping.forward import setting
 from fhirsvc.mapping.library import Library
 from fhirsvc.mapping.line_schema import SAYS, WORD, Schema, line_schemas, ref
 from fhirsvc.mapping.shape import Each, Keys, Named, Scalar, Shape
 from fhirsvc.records import TYPES
 from fhirsvc.records.shapes import SENSITIVITIES
+from fhirsvc.records.site import ENUM, KINDS
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 _SCALARS: dict[str, Schema] = {
@@ -65,6 +66,24 @@ def file_schema(
     }
 
 
+def overlay_schema(library: Library) -> Schema:
+    """The schema of a site's ``overlays/<record>/<Resource>.yaml``."""
+    made = file_schema(library, "overlay", grammar._OVERLAY_KEYS, ("extends", "version"))
+    own = {"type": "string", "pattern": r"^/?site\.[a-z][a-z0-9_]*$"}
+    for name, known in made["definitions"].items():
+        if name.endswith((".field", ".row")):
+            made["definitions"][name] = {"anyOf": [known, own]}
+    stems = {file.file.removesuffix(".yaml"): file for file in library.files}
+    made["properties"]["extends"] = {"enum": sorted(stems)}
+    for stem, file in stems.items():
+        of = [ref(file.record, "elements"), _of_resource(file.resource)["elements"]]
+        made["allOf"].append(_case("extends", stem, {key: {"allOf": of} for key in LINED}))
+    return made
+
+
+LINED = ("elements", "also")  # what an overlay writes lines under
+
+
 def codes_schema(library: Library) -> Schema:
     """The schema of a code table, ``codes/<name>.yaml``."""
     row = _shaped(tables._ROW)
@@ -74,6 +93,9 @@ def codes_schema(library: Library) -> Schema:
     table = _shaped(tables._TABLE)
     each = {"anyOf": [{"type": ["string", "number", "null"]}, row]}
     table["properties"]["rows"] = {"type": "object", "additionalProperties": each}
+    table["properties"]["extends"] = {"description": "A table that these rows extend", **WORD}
+    table["required"] = ["rows"]
+    table["oneOf"] = [{"required": ["table"]}, {"required": ["extends"]}]
     return {"$schema": DRAFT, "$id": "urn:fhirsvc:schema:codes", "title": "fhirsvc codes", **table}
 
 
@@ -108,6 +130,7 @@ def instruments_schema(library: Library) -> Schema:
 
 SCHEMAS: dict[str, Callable[[Library], Schema]] = {
     "mapping": mapping_schema,
+    "overlay": overlay_schema,
     "codes": codes_schema,
     "systems": systems_schema,
     "instruments": instruments_schema,
@@ -122,6 +145,8 @@ def _file_key(key: str) -> Schema:
     special: dict[str, Schema] = {
         "record": {"enum": list(TYPES)},
         "elements": {"type": "object"},
+        "also": {"type": "object"},
+        "fields": {"type": "object", "additionalProperties": _site_field()},
         "skipped": reasons,
         "absent": reasons,
         "when": {"type": "object"},
@@ -130,6 +155,13 @@ def _file_key(key: str) -> Schema:
     }
     found = special.get(key, WORD)
     return {"description": SAYS[key], "allOf": [found]} if key in SAYS else found
+
+
+def _site_field() -> Schema:
+    found = _shaped(overlay.FIELD)
+    found["properties"]["kind"] = {"enum": [*KINDS, ENUM]}
+    found["properties"]["sensitivity"] = {"enum": list(SENSITIVITIES)}
+    return found
 
 
 def _of_record(record: str, known: Iterable[str], keys: Iterable[str]) -> Schema:

@@ -33,6 +33,8 @@ MAPPING: dict[str, str] = {
     "unknown-item": "The items, answers and subscales that an instrument's parts name exist.",
     "unknown-instrument": "The instrument that a wording is for exists.",
     "duplicate-name": "No two files make the same thing.",
+    "unknown-kind": "The kind of a site's field exists.",
+    "unknown-mapping": "An overlay extends a mapping that is there.",
     # the path and its value
     "choice": "An element of several types is written as one, and says which.",
     "cardinality": "Lists fill what repeats, and one value what does not.",
@@ -50,6 +52,8 @@ MAPPING: dict[str, str] = {
     "invariant": "The lines together can keep R4's invariants.",
     "instrument": "An instrument's range, bands, items, answers and alerts agree.",
     "version": "The version of an instrument or form is semver: responses name it.",
+    "overlay-version": "An overlay was written for the version of the mapping that is there.",
+    "one-way": "What an overlay makes one-way says so.",
     # completeness
     "not-mapped": "Every field of the record is read by a line or skipped.",
     "must-support": "What the US Core profile asks for is written, or absent with a reason "

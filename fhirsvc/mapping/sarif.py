@@ -20,13 +20,14 @@ _PLACE = re.compile(r"(?P<file>.+?):(?P<line>[0-9]+):(?P<col>[0-9]+)")
 
 
 def sarif(
-    findings: Iterable[Finding], rules: Mapping[str, str], folder: str, version: str
+    findings: Iterable[Finding], rules: Mapping[str, str], folder: str, version: str, site: str = ""
 ) -> dict[str, Any]:
     """Return one run with the findings as a SARIF log.
 
     :param rules: rule name to what it holds, in order; every finding's rule is one of them.
     :param folder: what the files of findings stand in, as a viewer finds it; empty: not known.
     :param version: of this program.
+    :param site: another folder, whose name findings in it begin with.
     """
     order = {name: index for index, name in enumerate(rules)}
     driver = {
@@ -37,7 +38,7 @@ def sarif(
     run: dict[str, Any] = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(finding, order[finding.rule], folder) for finding in findings],
+        "results": [_result(finding, order[finding.rule], folder, site) for finding in findings],
     }
     if not folder:
         said = "The folder of mappings that was checked"
@@ -45,10 +46,10 @@ def sarif(
     return {"$schema": SCHEMA, "version": VERSION, "runs": [run]}
 
 
-def _result(finding: Finding, index: int, folder: str) -> dict[str, Any]:
+def _result(finding: Finding, index: int, folder: str, site: str) -> dict[str, Any]:
     place = _PLACE.fullmatch(finding.where)
     file = place["file"] if place else finding.where
-    found: dict[str, Any] = {"artifactLocation": _artifact(file, folder)}
+    found: dict[str, Any] = {"artifactLocation": _artifact(file, folder, site)}
     if place:
         found["region"] = {"startLine": int(place["line"]), "startColumn": int(place["col"])}
     return {
@@ -60,7 +61,9 @@ def _result(finding: Finding, index: int, folder: str) -> dict[str, Any]:
     }
 
 
-def _artifact(file: str, folder: str) -> dict[str, str]:
+def _artifact(file: str, folder: str, site: str) -> dict[str, str]:
+    if site and file.startswith(f"{site.rstrip('/')}/"):
+        return {"uri": _quoted(file)}
     if folder:
         return {"uri": _quoted(f"{folder.rstrip('/')}/{file}")}
     return {"uri": _quoted(file), "uriBaseId": BASE}

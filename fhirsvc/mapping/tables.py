@@ -32,6 +32,7 @@ _ROW = Keys(
     },
 )
 _TABLE = Keys("a table", {"table": WORD, "rows": Named()}, {"prefer": Named(WORD)})
+_EXTENSION = Keys("rows of a table", {"extends": WORD, "rows": Named()}, {"prefer": Named(WORD)})
 _SYSTEM = Keys("a code system", {"url": WORD}, {"local": TRUTH, "also": Each(WORD)})
 
 
@@ -146,13 +147,35 @@ def read_table(text: str, file: str, systems: Systems) -> tuple[Table | None, li
     root, findings = parse(text, file)
     if root is None or not fits(root, _TABLE, findings):
         return None, findings
+    table = _table(root, "table", systems, findings)
+    findings += proven(table, root)
+    return table, findings
+
+
+def read_extension(
+    text: str, file: str, systems: Systems
+) -> tuple[Table | None, Node | None, list[Finding]]:
+    """Read rows that extend a table: ``extends`` names it, the table returned has only the rows."""
+    root, findings = parse(text, file)
+    if root is None or not fits(root, _EXTENSION, findings):
+        return None, None, findings
+    return _table(root, "extends", systems, findings), root, findings
+
+
+def _table(root: Node, key: str, systems: Systems, findings: list[Finding]) -> Table:
     rows = {}
     for word, node in root.value["rows"].value.items():
         row = _row(word, node, root.value["rows"].at(word), systems, findings)
         if row is not None:
             rows[word] = row
     prefer = root.value["prefer"].plain() if "prefer" in root.value else {}
-    table = Table(str(root.value["table"].value), root.mark, rows, prefer)
+    return Table(str(root.value[key].value), root.mark, rows, prefer)
+
+
+def proven(table: Table, root: Node) -> list[Finding]:
+    """What is wrong with a table as a whole; ``root`` is the file that says what it prefers."""
+    findings: list[Finding] = []
+    rows = table.rows
     kinds = {"plain" if row.code is not None else "coded" for row in rows.values() if row.some}
     if len(kinds) > 1:
         strange = next(row for row in rows.values() if row.code is not None)
@@ -160,11 +183,11 @@ def read_table(text: str, file: str, systems: Systems) -> tuple[Table | None, li
         findings.append(Finding("grammar", message, str(strange.mark)))
     findings.extend(_collapses(table))
     shared = {_name(target) for row in rows.values() if row.some for target in _targets(row)}
-    for name in prefer:
-        if name not in shared:
+    for name in table.prefer:
+        if name not in shared and "prefer" in root.value and name in root.value["prefer"].value:
             message = f"no row has '{name}'{did_you_mean(name, shared)}"
             findings.append(Finding("inverse", message, str(root.value["prefer"].at(name))))
-    return table, findings
+    return findings
 
 
 def _row(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from marshmallow import Schema
@@ -14,14 +14,17 @@ from fhirsvc.errors import Finding
 from fhirsvc.records.catalog import TYPES, schema_for
 from fhirsvc.records.kinds import Enum, Said
 from fhirsvc.records.shapes import Many, Object
+from fhirsvc.records.site import SITE, split
 from fhirsvc.records.suggest import did_you_mean
 
 FINDINGS_MAX = 100
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,47}")
 
 
-def check(record: object) -> list[Finding]:
+def check(record: object, site: Mapping[str, Schema] | None = None) -> list[Finding]:
     """Return what is wrong with ``record``, a parsed JSON value; an empty list when nothing is.
+
+    :param site: by record type, the schema of the fields that a site adds (``site_schema``).
 
     ``where`` is a JSON path such as ``$.modalities[2].kind``. After FINDINGS_MAX faults one last
     finding says that more follow. Messages say what was expected and
@@ -36,10 +39,22 @@ def check(record: object) -> list[Finding]:
         near = did_you_mean(name, TYPES) if isinstance(name, str) else ""
         return [Finding("value", f"expected one of: {', '.join(TYPES)}{near}", "$.type")]
     schema = schema_for(name)
-    found = list(islice(_found(schema.validate(record), schema, "$", record), FINDINGS_MAX + 1))
+    added = (site or {}).get(name) if SITE in record else None
+    rest, extra = split(record) if added is not None else (record, None)
+    faults = _found(schema.validate(rest), schema, "$", rest)
+    if added is not None:
+        faults = chain(faults, _site(added, extra))
+    found = list(islice(faults, FINDINGS_MAX + 1))
     if len(found) > FINDINGS_MAX:
         found[-1] = Finding("more", f"more faults follow the first {FINDINGS_MAX}", "$")
     return found
+
+
+def _site(schema: Schema, extra: object) -> Iterator[Finding]:
+    if not isinstance(extra, dict):
+        yield Finding("type", "expected an object", f"$.{SITE}")
+        return
+    yield from _found(schema.validate(extra), schema, f"$.{SITE}", extra)
 
 
 def _found(errors: Any, shape: Any, path: str, value: Any) -> Iterator[Finding]:

@@ -16,16 +16,23 @@ from fhirsvc.errors import Category, FhirsvcError
 _ENDINGS = (".yaml", ".csv")
 
 
-def mappings(folder: str = "") -> dict[str, str]:
+def mappings(folder: str = "", site: str = "") -> dict[str, str]:
     """The texts of a mappings folder by relative path (``care_plan/CarePlan.yaml``).
 
-    :param folder: a site's own folder; empty: the one that comes with the package.
+    :param folder: a folder that stands in for the one that comes with the package; empty: that.
+    :param site: a site's folder over it, its names after ``site/``; empty: none.
     :raises FhirsvcError: NOT_FOUND when there is no such folder, INVALID where a file is no UTF-8.
     """
     root: Traversable = Path(folder) if folder else files(__name__) / "mappings"
     if not root.is_dir():
         raise FhirsvcError(Category.NOT_FOUND, "no such folder of mappings", folder)
-    return {name: _text(file, name) for name, file in _walk(root) if name.endswith(_ENDINGS)}
+    found = {name: _text(file, name) for name, file in _walk(root) if name.endswith(_ENDINGS)}
+    if not site:
+        return found
+    if not Path(site).is_dir():
+        raise FhirsvcError(Category.NOT_FOUND, "no such folder of a site", site)
+    mine = _walk(Path(site), "site/")
+    return found | {name: _text(file, name) for name, file in mine if name.endswith(_ENDINGS)}
 
 
 def demo() -> dict[str, bytes]:

@@ -326,3 +326,19 @@ def test_no_file_ends_in_an_error_of_ours(one, two, three):
     changed = form(version=one, title=two)
     changed["item"][0]["item"][1]["answerOption"] = three
     written(changed)
+
+
+def test_a_score_that_the_answers_do_not_bear_out_is_a_warning(shell):
+    """map run says so where it stands, and sends what was stated: DAST-10 added up as given."""
+    record = first("assessment")
+    items = [{"n": str(n), "value": 1} for n in range(1, 11)]
+    record["instruments"] = [
+        {"result_id": "r1", "instrument": "dast-10", "administered_at": record["started_at"],
+         "items": items, "total": 10, "severity": "severe"}
+    ]  # fmt: skip
+    result = shell("map", "run", shell.file("a.ndjson", record))
+    assert 0 == result.exit_code
+    assert "$.instruments[0].total: warning: is not what the answers count" in result.stderr
+    assert "0 passed over" in result.stderr
+    made = [orjson.loads(line) for line in result.stdout.splitlines()]
+    assert [10] == [r["valueQuantity"]["value"] for r in made if r["resourceType"] == "Observation"]

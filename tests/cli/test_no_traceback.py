@@ -125,7 +125,7 @@ def test_a_database_that_is_none_is_one_line(shell, monkeypatch):
 def test_an_unexpected_error_names_its_type_alone(shell, monkeypatch):
     """Its text may hold values; FHIRSVC_DEBUG=1 raises it in full."""
 
-    def fail(_record):
+    def fail(*_):
         raise RuntimeError("Ellery")
 
     monkeypatch.setattr(records_command, "check_record", fail)

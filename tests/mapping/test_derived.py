@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shipped_clinic import ROOT, mappings, records
 
-from fhirsvc.mapping.derived import FIELDS, derive, is_derived
+from fhirsvc.fhir.scoring import alerts, answers_of
+from fhirsvc.mapping.derived import FIELDS, derive, is_derived, mismatches
 from fhirsvc.records import TYPES, fields
 
 INSTRUMENTS = mappings().library.instruments
@@ -151,3 +152,27 @@ def test_a_result_goes_out_as_a_score_a_risk_or_why_there_is_none(stated, elemen
     there = [n for n in made if n.startswith("value") or n == "dataAbsentReason"]
     assert [element] == there
     assert ("interpretation" in made) == (len(stated) == 2)
+
+
+def test_what_an_assessment_states_is_counted_again():
+    """A warning at its place; the demo clinic has nothing to count again; others are not asked."""
+    record = case()
+    record["instruments"][0] |= {"total": 18, "severity": "mild"}
+    found = mismatches(record, INSTRUMENTS)
+    assert [("total-mismatch", "$.instruments[0].total", "warning"),
+            ("severity-mismatch", "$.instruments[0].severity", "warning")] == [
+        (f.rule, f.where, f.severity) for f in found
+    ]  # fmt: skip
+    assert [] == [f for r in records() for f in mismatches(r, INSTRUMENTS)]
+    record["instruments"][0]["instrument"] = "another"
+    assert [] == mismatches(record, INSTRUMENTS)
+
+
+@given(st.lists(st.tuples(st.sampled_from("123456789"), st.integers(-1, 4) | st.none())))
+def test_what_is_raised_is_what_the_answers_raise(answers):
+    """The look that most results get first agrees with the whole rule."""
+    items = [{"n": n, "value": v} if v is not None else {"n": n} for n, v in answers]
+    result = {"result_id": "r", "instrument": "phq-9", "administered_at": "x", "items": items}
+    raised = "alerts" in derive({"type": "assessment", "instruments": [result]}, INSTRUMENTS)
+    expected = alerts(INSTRUMENTS["phq-9"], answers_of(INSTRUMENTS["phq-9"], items))
+    assert raised == bool(expected)
