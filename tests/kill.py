@@ -26,7 +26,7 @@ import tiny
 from fhirsvc import settings as settings_
 from fhirsvc import wiring
 from fhirsvc.ehr.content import fingerprint, holds
-from fhirsvc.ehr.search import token
+from fhirsvc.ehr.search import identity, token
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.services.references import identifier_of
 from fhirsvc.store.connections import NewConnection
@@ -237,7 +237,8 @@ def _compare_one(
 ) -> None:
     name = _name(resource)
     outcome.resources += 1
-    params = {"identifier": token(*identifier_of(resource)), "_count": "20"}
+    param = identity(resource["resourceType"])
+    params = {param: token(*identifier_of(resource)), "_count": "20"}
     found = _search(session, f"{ehr_url}/{resource['resourceType']}", params)
     if not found:
         outcome.lost.append(name)

@@ -86,13 +86,13 @@ def _run(wiring: Wiring, ehr: SimulatedEhr, stop: threading.Event) -> Told:
     with _stages() as stage:
         seen = stage("prove the mappings", 1)
         assert isinstance(wiring.mapper, LateMappings)  # noqa: S101 - house() gives one
-        mapped = wiring.mapper.mappings.records()
+        wiring.mapper.mappings.records()
         seen(1)
         demo_story.connect(wiring, ehr.url)
-        total = demo_story.size(mapped)
-        left_out = demo_story.load(wiring, mapped, stage("check and store", total))
+        total = demo_story.size()
+        demo_story.load(wiring, stage("check and store", total))
         demo_story.deliver(wiring, stop, stage("deliver", total))
-    return demo_story.tell(wiring, ehr, left_out, started)
+    return demo_story.tell(wiring, ehr, started)
 
 
 @contextmanager

@@ -34,7 +34,6 @@ class Told:
     """How the story went; ``resources`` are those that the EHR itself counts, ``known`` ours."""
 
     types: dict[str, TypeFigures]
-    left_out: dict[str, int]
     states: dict[str, int]
     resources: int
     known: int
@@ -109,31 +108,21 @@ def _line(process: subprocess.Popen[str], asked: str = "") -> str:
     return process.stdout.readline().strip() if is_there else ""
 
 
-def load(wiring: Wiring, mapped: tuple[str, ...], seen: Callable[[int], object]) -> dict[str, int]:
-    """Accept the demo's records of the types that have a mapping; returns those left out.
-
-    ``seen`` is told how many are in.
-    """
-    left_out: dict[str, int] = {}
+def load(wiring: Wiring, seen: Callable[[int], object]) -> None:
+    """Accept the demo's records; ``seen`` is told how many are in."""
     loaded = 0
     for name, data in shipped.demo().items():
-        kind = name.removesuffix(".ndjson")
         read = [orjson.loads(line) for line in data.splitlines() if line.strip()]
-        if kind not in mapped:
-            left_out[kind] = len(read)
-            continue
         accepted = wiring.publisher.accept(read, "demo")
         if refused := accepted.count("refused"):
             raise FhirsvcError(Category.FAULT, f"{refused} records were refused", name)
         loaded += len(read)
         seen(loaded)
-    return left_out
 
 
-def size(mapped: tuple[str, ...]) -> int:
+def size() -> int:
     """How many records :func:`load` is going to accept."""
-    files = shipped.demo().items()
-    return sum(data.count(b"\n") for name, data in files if name.removesuffix(".ndjson") in mapped)
+    return sum(data.count(b"\n") for data in shipped.demo().values())
 
 
 def connect(wiring: Wiring, url: str) -> None:
@@ -162,7 +151,7 @@ def _watch(database: Database, stop: threading.Event, seen: Callable[[int], obje
             seen(figures.states(tx).get("delivered", 0))
 
 
-def tell(wiring: Wiring, ehr: SimulatedEhr, left_out: dict[str, int], started: float) -> Told:
+def tell(wiring: Wiring, ehr: SimulatedEhr, started: float) -> Told:
     """Read from our tables, and from the EHR itself, how it went."""
     with wiring.database.read() as tx:
         types = figures.by_type(tx)
@@ -171,7 +160,7 @@ def tell(wiring: Wiring, ehr: SimulatedEhr, left_out: dict[str, int], started: f
         states = figures.states(tx)
     at_ehr = sum(_counted(wiring, sorted(known)))
     seconds = time.monotonic() - started
-    return Told(types, left_out, states, at_ehr, sum(known.values()), *told, ehr.faults(), seconds)
+    return Told(types, states, at_ehr, sum(known.values()), *told, ehr.faults(), seconds)
 
 
 def _counted(wiring: Wiring, types: list[str]) -> Iterator[int]:

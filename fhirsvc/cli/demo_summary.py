@@ -24,8 +24,6 @@ def show(told: Told, console: Console) -> None:
     console.print()
     console.print(_records(told))
     console.print(_faults(told))
-    for name, number in sorted(told.left_out.items()):
-        console.print(f"  {name}: {number} records kept aside, no mapping makes FHIR of them yet")
     once = "each exactly once" if told.resources == told.known else "NOT each exactly once"
     verdict = (
         "[bold green]Nothing lost, nothing doubled[/]" if told.is_good else "[bold red]Not done[/]"

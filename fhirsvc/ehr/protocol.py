@@ -21,7 +21,7 @@ import orjson
 from fhirsvc.ehr import content
 from fhirsvc.ehr.client import Answer
 from fhirsvc.ehr.decide import Decision, decide, issues
-from fhirsvc.ehr.search import Reader, Remote, token
+from fhirsvc.ehr.search import Reader, Remote, identity, token
 from fhirsvc.errors import Category
 
 # Seconds within which an EHR may still commit a write whose answer was given up waiting for.
@@ -203,16 +203,16 @@ class Writer:
         self, wanted: Wanted, known: Known
     ) -> tuple[str, str, dict[str, str] | None, Mapping[str, Any], dict[str, str]]:
         headers = {"Prefer": "return=representation"}
-        identifier = token(wanted.system, wanted.value)
+        param, value = identity(wanted.resource_type), token(wanted.system, wanted.value)
         if known.remote_id is not None:
             if known.etag is not None:
                 headers["If-Match"] = known.etag
             path = f"{wanted.resource_type}/{known.remote_id}"
             return "PUT", path, None, {**wanted.body, "id": known.remote_id}, headers
         if self._mode == "conditional":
-            return "PUT", wanted.resource_type, {"identifier": identifier}, wanted.body, headers
+            return "PUT", wanted.resource_type, {param: value}, wanted.body, headers
         # Not trusted, because servers race, but where it works it is one race fewer.
-        headers["If-None-Exist"] = f"identifier={identifier}"
+        headers["If-None-Exist"] = f"{param}={value}"
         return "POST", wanted.resource_type, None, wanted.body, headers
 
     def _confirm(self, wanted: Wanted, known: Known, attempt: int, answer: Answer) -> Remote:

@@ -34,6 +34,14 @@ def token(system: str, value: str) -> str:
     return "|".join(re.sub(r"([\\,|$])", r"\\\1", part) for part in (system, value))
 
 
+def identity(resource_type: str) -> str:
+    """The search parameter that finds a resource by our own name for it.
+
+    Provenance has no identifier in R4; its name is a tag. https://hl7.org/fhir/R4/search.html#tag
+    """
+    return "_tag" if resource_type == "Provenance" else "identifier"
+
+
 class Reader:
     """Reads for one delivery; ``luck`` and ``attempts`` go into the delays of its retries."""
 
@@ -88,7 +96,7 @@ class Reader:
 
         Several are a conflict to hold: which of them others refer to is not ours to guess.
         """
-        params = {"identifier": token(system, value)}
+        params = {identity(resource_type): token(system, value)}
         answer = self.send("GET", resource_type, params=params, headers=_FRESH)
         decision = self._decide(answer)
         if decision is not None:

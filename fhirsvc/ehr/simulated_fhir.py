@@ -1,6 +1,7 @@
 """A FHIR server in memory that answers as real ones do: for tests and the demo, not for data.
 
-https://hl7.org/fhir/R4/http.html
+https://hl7.org/fhir/R4/http.html. It is over 300 lines because its one lock and store are shared by
+every answer.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import orjson
 Resource = dict[str, Any]
 _REFERENCE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 _SPLIT = re.compile(r"(?<!\\)\|")
+_NAMES = ("identifier", "_tag")  # the parameters by which a client may know a resource
 # What a server with required elements refuses to store without, as US Core states them.
 REQUIRED = {
     "CarePlan": ("status", "intent", "subject"),
@@ -26,6 +28,7 @@ REQUIRED = {
     "Goal": ("lifecycleStatus", "description", "subject"),
     "Observation": ("status", "code"),
     "Patient": (),
+    "Provenance": ("target", "recorded", "agent"),
     "QuestionnaireResponse": ("status",),
     "ServiceRequest": ("status", "intent", "subject"),
     "Task": ("status", "intent"),
@@ -71,7 +74,7 @@ class SimulatedFhir:
         self._new_id = new_id
         self._lock = threading.Lock()
         self._stored: dict[tuple[str, str], _Stored] = {}
-        self._by_identifier: dict[tuple[str, str, str], list[str]] = {}
+        self._by_name: dict[tuple[str, str, str, str], list[str]] = {}
 
     def handle(
         self, method: str, path: str, query: str, headers: Mapping[str, str], data: bytes
@@ -114,25 +117,25 @@ class SimulatedFhir:
 
     def _search(self, resource_type: str, params: Mapping[str, str]) -> Reply:
         for name in params:
-            if name not in ("identifier", "_summary", "_count", "_total"):
+            if name not in (*_NAMES, "_summary", "_count", "_total"):
                 return _refuse(400, "not-supported")
         found = [
             stored.now
             for (kind, _), stored in self._stored.items()
             if kind == resource_type and not stored.is_deleted
         ]
-        if "identifier" in params:
-            found = self._matches(resource_type, params["identifier"])
+        if name := _named(params):
+            found = self._matches(resource_type, name, params[name])
         total = len(found)
         shown = [] if params.get("_summary") == "count" else found
         return Reply(200, _bundle("searchset", shown, total))
 
-    def _matches(self, resource_type: str, identifier: str) -> list[Resource]:
-        parts = [re.sub(r"\\(.)", r"\1", part) for part in _SPLIT.split(identifier)]
+    def _matches(self, resource_type: str, name: str, value: str) -> list[Resource]:
+        parts = [re.sub(r"\\(.)", r"\1", part) for part in _SPLIT.split(value)]
         if len(parts) != 2:
             return []
         seen = self._clock() - self._lag
-        ids = self._by_identifier.get((resource_type, parts[0], parts[1]), [])
+        ids = self._by_name.get((resource_type, name, parts[0], parts[1]), [])
         every = [self._stored[resource_type, one] for one in ids]
         return [one.now for one in every if not one.is_deleted and one.created <= seen]
 
@@ -151,8 +154,8 @@ class SimulatedFhir:
             return refusal
         if method == "POST" and len(parts) == 1:
             return self._create_unless(resource, headers.get("If-None-Exist"))
-        if method == "PUT" and len(parts) == 1 and "identifier" in params:
-            return self._conditional_update(resource, params["identifier"])
+        if method == "PUT" and len(parts) == 1 and (name := _named(params)):
+            return self._conditional_update(resource, name, params[name])
         if method == "PUT" and len(parts) == 2:
             return self._update(resource, parts[1], headers.get("If-Match"))
         return _refuse(405, "not-supported")
@@ -169,16 +172,16 @@ class SimulatedFhir:
     def _create_unless(self, resource: Resource, condition: str | None) -> Reply:
         if condition is None:
             return self._create(resource)
-        name, _, identifier = condition.partition("=")
-        if name != "identifier":
+        name, _, value = condition.partition("=")
+        if name not in _NAMES:
             return _refuse(400, "not-supported")
-        found = self._matches(resource["resourceType"], identifier)
+        found = self._matches(resource["resourceType"], name, value)
         if len(found) > 1:
             return _refuse(412, "multiple-matches")
         return Reply(200, found[0], _etag(found[0])) if found else self._create(resource)
 
-    def _conditional_update(self, resource: Resource, identifier: str) -> Reply:
-        found = self._matches(resource["resourceType"], identifier)
+    def _conditional_update(self, resource: Resource, name: str, value: str) -> Reply:
+        found = self._matches(resource["resourceType"], name, value)
         if len(found) > 1:
             return _refuse(412, "multiple-matches")
         if not found:
@@ -221,9 +224,12 @@ class SimulatedFhir:
 
     def _index(self, resource: Resource) -> None:
         listed = resource.get("identifier") or []
-        for one in listed if isinstance(listed, list) else [listed]:
-            key = (resource["resourceType"], str(one.get("system")), str(one.get("value")))
-            ids = self._by_identifier.setdefault(key, [])
+        listed = listed if isinstance(listed, list) else [listed]
+        named = [("identifier", one, "value") for one in listed]
+        named += [("_tag", one, "code") for one in resource["meta"].get("tag", [])]
+        for name, one, said in named:
+            key = (resource["resourceType"], name, str(one.get("system")), str(one.get(said)))
+            ids = self._by_name.setdefault(key, [])
             if resource["id"] not in ids:
                 ids.append(resource["id"])
 
@@ -268,6 +274,10 @@ class SimulatedFhir:
                 }
             ],
         }
+
+
+def _named(params: Mapping[str, str]) -> str:
+    return next((name for name in _NAMES if name in params), "")
 
 
 def _parse(data: bytes) -> Resource | None:

@@ -27,6 +27,7 @@ URIS = "urn:ietf:rfc:3986"  # what stands as the system of addresses
 # The code systems of elements whose codes name none. https://hl7.org/fhir/R4/terminologies-systems.html
 _FHIR = "http://hl7.org/fhir/"
 SYSTEMS: dict[tuple[str, str], str] = {
+    ("Annotation", "authorString"): "urn:fhirsvc:CodeSystem:feedback-source",
     ("AppointmentParticipant", "status"): _FHIR + "participationstatus",
     ("Appointment", "status"): _FHIR + "appointmentstatus",
     ("CarePlan", "status"): _FHIR + "request-status",
@@ -37,6 +38,7 @@ SYSTEMS: dict[tuple[str, str], str] = {
     ("EpisodeOfCareStatusHistory", "status"): _FHIR + "episode-of-care-status",
     ("Flag", "status"): _FHIR + "flag-status",
     ("Goal", "lifecycleStatus"): _FHIR + "goal-status",
+    ("MedicationRequest", "status"): _FHIR + "CodeSystem/medicationrequest-status",
     ("Observation", "status"): _FHIR + "observation-status",
     ("Patient", "gender"): _FHIR + "administrative-gender",
     ("Quantity", "comparator"): _FHIR + "quantity-comparator",
@@ -45,6 +47,7 @@ SYSTEMS: dict[tuple[str, str], str] = {
     ("ServiceRequest", "status"): _FHIR + "request-status",
     ("Task", "priority"): _FHIR + "request-priority",
     ("Task", "status"): _FHIR + "task-status",
+    ("TimingRepeat", "dayOfWeek"): _FHIR + "days-of-week",
 }
 
 

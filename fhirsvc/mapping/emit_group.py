@@ -91,6 +91,8 @@ class Groups(Conditions):
         still = [s for s in group.slots if s not in moving]
         if len(moving) != 1 or len(moving[0].nodes) != 1 or not all(map(self.settled, still)):
             return False
+        if open_rules(group):  # they are asked of the whole group
+            return False
         node, element = moving[0].nodes[0], moving[0].element
         if isinstance(node, Each) or (isinstance(node, Leaf) and node.op in LIST_OPS):
             return False

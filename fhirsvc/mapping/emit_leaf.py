@@ -157,6 +157,22 @@ class Leaves(Statements):
         self.check(names[0], "dateTime", leaf.sources[0], leaf.n)
         return f"{names[0]}[:10]"
 
+    def _time(self, leaf: Leaf, names: list[str]) -> str:
+        self.check(names[0], "string", leaf.sources[0], leaf.n)
+        made = self.temp("c")
+        self.say(f'{made} = {names[0]} + ":00"')
+        self.check(made, "time", leaf.sources[0], leaf.n)
+        return made
+
+    def _end(self, leaf: Leaf, names: list[str]) -> str:
+        self.check(names[0], leaf.arg, leaf.sources[0], leaf.n)
+        self.check(names[1], "integer", leaf.sources[1], leaf.n)
+        made = self.temp("c")
+        self.say(f"{made} = end_of({names[0]}, {names[1]})")
+        fault = self.fault(leaf.n, leaf.sources[1], "ends after the last day there is")
+        self.say(f"if {made} is None: {fault}")
+        return made
+
     def _answers(self, leaf: Leaf, names: list[str]) -> str:
         by = self.constant(leaf.arg, ready=False)
         self.rows.add(by)

@@ -167,9 +167,14 @@ class Words(Leaves):
             values = value if plain_list else f"[{self._shown('x', kind)} for x in {value}]"
             shown = f'"; ".join({values})'
         self.indent += 1
+        text = self.temp("s")
         if self.trace:
             path = self.record_path(source)
             self.say(f"with located({leaf.n}, {path}):")
-            self.say(f"    narrative([{label + NARRATIVE_MARK!r} + {shown}])")
-        self.say(f"{rows}.append({label + NARRATIVE_MARK!r} + {shown})")
+            self.say(f"    {text} = {shown}")
+            self.say(f"    narrative([{label + NARRATIVE_MARK!r} + {text}])")
+        else:
+            self.say(f"{text} = {shown}")
+        unless = f"if {text}: " if inner else ""  # items without the field say nothing
+        self.say(f"{unless}{rows}.append({label + NARRATIVE_MARK!r} + {text})")
         self.indent -= 1

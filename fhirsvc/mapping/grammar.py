@@ -31,6 +31,8 @@ TRANSFORMS = (
     "quantity",
     "tag",
     "date",
+    "time",
+    "end",
     "labels",
     "answers",
 )

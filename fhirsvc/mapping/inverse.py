@@ -18,7 +18,7 @@ from fhirsvc.mapping import paths
 from fhirsvc.mapping.plan import Leaf
 from fhirsvc.mapping.tables import Table
 
-ONE_WAY = frozenset({"narrative", "labels", "date"})  # ops that say nothing of one field
+ONE_WAY = frozenset({"narrative", "labels", "date", "end"})  # ops that say nothing of one field
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _HOUSE_ID = re.compile(r"[A-Za-z0-9.-]{1,36}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

@@ -37,7 +37,7 @@ class Scope:
     """What a resource says of a record, or of one item of a list of it."""
 
     values: dict[Path, Any] = field(default_factory=dict)  # Words where a code leaves some open
-    weak: dict[Path, Any] = field(default_factory=dict)  # follows from a condition only
+    weak: dict[Path, tuple[Any, ...]] = field(default_factory=dict)  # what conditions allow
     hits: dict[int, Any] = field(default_factory=dict)  # line → the element it read
     asked: set[str] = field(default_factory=set)  # questions of a form that were answered
     items: dict[Path, dict[str, Scope]] = field(default_factory=dict)  # lists by key
@@ -137,9 +137,9 @@ class Notes:
             value = self.record.get(source.path[0])
         return value if isinstance(value, str) else None
 
-    def weakly(self, scopes: list[Scope], source: Source, value: Any) -> None:
+    def weakly(self, scopes: list[Scope], source: Source, values: tuple[Any, ...]) -> None:
         """Note what follows from a condition; a value says more."""
-        scopes[source.depth].weak.setdefault(source.path, value)
+        scopes[source.depth].weak.setdefault(source.path, values)
 
 
 def agreed(kind: str, a: Any, b: Any) -> Any:

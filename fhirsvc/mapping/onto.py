@@ -180,9 +180,9 @@ class Onto:
                 self.findings.append(Finding("ambiguous", message, where, "warning"))
             elif before is None or not same(field.kind, before, found):
                 paths.put(record, path, found)
-        for path, value in scope.weak.items():
-            if path not in scope.values and paths.at(record, path) != value:
-                paths.put(record, path, value)
+        for path, allowed in scope.weak.items():
+            if path not in scope.values and paths.at(record, path) not in allowed:
+                paths.put(record, path, allowed[0])
         for label in scope.labels:
             many = self.fields[label.leaf.sources[0].name].many
             put_label(label.leaf, label.value, record, many=many)

@@ -8,6 +8,7 @@
     text        CodeableConcept {text}              annotation  Annotation {text}
     quantity    {value, unit, system, code}         date        the day of a date and time (one way)
     answers     the items of an instrument          labels      displays of a code table (one way)
+    time        a clock's hh:mm with its seconds    end         start and minutes to its end
     tag         Coding {system, code}; parts joined by "/", the identity of what has no identifier
     narrative   readable text (one way)             form        the answers of a form
 """
@@ -45,7 +46,7 @@ COPIES: dict[str, frozenset[str]] = {
     "unsignedInt": frozenset({"integer"}),
     "uri": frozenset({"code"}),
 }
-_JOINS = frozenset({"identifier", "reference", "answers", "tag"})  # take more than one field
+_JOINS = frozenset({"identifier", "reference", "answers", "tag", "end"})  # take more than one field
 _WORDS = frozenset({"string", "text", "code"})
 _MAKES = {
     "identifier": ("Identifier", frozenset({"id", "string", "code"})),
@@ -71,7 +72,7 @@ def choose(
         return _table(r, element, line, sources[0], where)
     if line.transform is None:
         return _copy(r, element, line, sources[0], where)
-    special = {"answers": _answers, "date": _date}.get(line.transform)
+    special = {"answers": _answers, "date": _date, "time": _time, "end": _end}.get(line.transform)
     if special is None and line.transform not in _MAKES:
         return None  # the grammar has said so
     if special is not None:
@@ -115,6 +116,30 @@ def _date(
     if element.type in ("date", "dateTime") and sources[0].kind == "datetime":
         return "date", None
     r.report("type", f"'date' makes a day of a date and time; {where} differs", line.mark)
+    return None
+
+
+def _time(
+    r: Resolver, element: Element, line: Line, sources: tuple[Source, ...], where: str
+) -> Made:
+    if element.type == "time" and sources[0].kind == "string":
+        return "time", None
+    r.report("type", f"'time' makes a time of 'hh:mm'; {where} or its field differs", line.mark)
+    return None
+
+
+def _end(
+    r: Resolver, element: Element, line: Line, sources: tuple[Source, ...], where: str
+) -> Made:
+    kinds = [source.kind for source in sources]
+    if (
+        element.type in ("instant", "dateTime")
+        and kinds == ["datetime", "integer"]
+        and line.one_way
+    ):
+        return "end", element.type
+    message = "'end' makes a moment of [start, minutes]; it is 'one_way'"
+    r.report("type", f"{message}: {where}", line.mark)
     return None
 
 

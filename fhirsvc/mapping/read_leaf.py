@@ -175,6 +175,11 @@ class Leaves:
         text = value.get("text") if isinstance(value, dict) else None
         return self.notes.put(scopes, leaf.sources[0], text, at)
 
+    def _time(self, leaf: Leaf, value: Any, at: str, _: Address, scopes: list[Scope]) -> bool:
+        if not isinstance(value, str) or value[5:8] not in ("", ":00"):
+            raise Unread("type", "expected a time of whole minutes")
+        return self.notes.put(scopes, leaf.sources[0], value[:5], at)
+
     def _labels(self, leaf: Leaf, value: Any, at: str, _: Address, scopes: list[Scope]) -> bool:
         """Labels of house words, or a person's own words instead: the record tells which."""
         if not isinstance(value, str):

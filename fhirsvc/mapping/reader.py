@@ -99,6 +99,7 @@ class Reader:
             if key is not None and self.plan.file.key:
                 item.values[self.plan.file.key,] = key
         walk = Walk(self.inverses, self.aims, reading, Notes(reading, known, record))
+        walk.matched(self.plan.test, scopes)
         walk.group(self.plan.root, resource, self.plan.file.resource, (), scopes, top=True)
         if self.plan.each is not None:
             keep(root, self.plan.each.path, self.plan.file.key, scopes[1])

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -42,6 +43,14 @@ def house_id_ok(value: object) -> bool:
         _KNOWN_IDS.clear()
     _KNOWN_IDS.add(value)
     return True
+
+
+def end_of(start: str, minutes: int) -> str | None:
+    """The moment ``minutes`` after ``start``, at its offset; None beyond the calendar."""
+    try:
+        return (datetime.fromisoformat(start) + timedelta(minutes=minutes)).isoformat()
+    except OverflowError:
+        return None
 
 
 def refer(known: dict[str, Any], prefix: str, value: str) -> dict[str, str]:
@@ -187,6 +196,7 @@ NAMESPACE: dict[str, Any] = {
     "HOUSE_IDS": _KNOWN_IDS,
     "house_id_ok": house_id_ok,
     "refer": refer,
+    "end_of": end_of,
     "shorter": shorter,
     "narrative": narrative,
     "said": said,

@@ -9,7 +9,7 @@ from fhirsvc.fhir.definitions import definition
 from fhirsvc.mapping.inverse import ONE_WAY, Inverse, Unread
 from fhirsvc.mapping.links import Aim
 from fhirsvc.mapping.notes import Address, Notes, Reading, Scope, Tie
-from fhirsvc.mapping.plan import Const, Each, Group, Leaf, Node, Slot
+from fhirsvc.mapping.plan import Const, Each, Group, Leaf, Node, Slot, Test
 from fhirsvc.mapping.read_items import Items
 from fhirsvc.mapping.scores import NO, Scores
 
@@ -164,7 +164,7 @@ class Walk(Items):
         self, node: Node, value: Any, at: str, address: Address, scopes: list[Scope], slot: Slot
     ) -> None:
         """One line and the value that it is to read."""
-        self.matched(node, scopes)
+        self.matched(node.test, scopes)
         if isinstance(node, Const):
             scopes[-1].hits[node.n] = value
             self.reading.carried += 1
@@ -190,7 +190,7 @@ class Walk(Items):
         item, key = Scope(), each.line.key
         below = [*scopes, item]
         if each.test is not None and each.test.source.depth == each.depth:
-            self.matched(each, below)
+            self.matched(each.test, below)
         if isinstance(each.node, Leaf):
             step = (slot.element.name, each.node.n, str(at.rpartition("[")[2]))
             if not self.leaf(each.node, value, at, (*address, step), below):
@@ -220,12 +220,15 @@ class Walk(Items):
         name = value.get("id")
         return name if isinstance(name, str) else None
 
-    def matched(self, node: Node, scopes: list[Scope]) -> None:
-        """What follows from a condition once its line has matched."""
-        test = node.test
+    def matched(self, test: Test | None, scopes: list[Scope]) -> None:
+        """What follows from a condition once its line, or the file, has matched.
+
+        Of several values one follows only where "not there" is among them: no other was left open.
+        """
+        values = test.condition.values if test is not None else ()
         here = test is not None and test.source.depth < len(scopes)
-        if test is not None and here and len(test.condition.values) == 1:
-            self.notes.weakly(scopes, test.source, test.condition.values[0])
+        if test is not None and here and (len(values) == 1 or None in values):
+            self.notes.weakly(scopes, test.source, values)
 
 
 def keep(scope: Scope, path: tuple[str, ...], key: str | None, item: Scope) -> None:

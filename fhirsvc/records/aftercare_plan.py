@@ -8,7 +8,7 @@ from marshmallow import validates_schema
 
 from fhirsvc.records.care_plan import PLAN_STATUSES
 from fhirsvc.records.choices import LEVELS_OF_CARE
-from fhirsvc.records.kinds import Date, DateTime, Enum, Key, Phone, Ref, String, Text
+from fhirsvc.records.kinds import Date, DateTime, Enum, Key, Phone, Ref, String, Text, reject
 from fhirsvc.records.parts import (
     Appointment,
     CrisisPlan,
@@ -131,6 +131,9 @@ class AftercarePlan(Record):
 
     @validates_schema
     def dates(self, data: dict[str, Any], **_: Any) -> None:
-        """The plan starts before it ends; its problems are an episode's."""
+        """Start and end are in order, problems an episode's; a discharge has its day."""
         need_episode(data, "diagnoses")
+        for name in ("discharge_type", "end_reason", "end_reason_text"):
+            if name in data and "discharge_date" not in data:
+                raise reject("needs", f"{name} needs the day of discharge", "discharge_date")
         in_order(data, "start_date", "end_date")

@@ -11,6 +11,7 @@ from fhirsvc.records.kinds import (
     Boolean,
     Code,
     Date,
+    DateTime,
     Decimal,
     Enum,
     Integer,
@@ -211,6 +212,7 @@ class CaseConference(Part):
 
     conference_id = Key("Key of the conference", required=True)
     held_on = Date("When", required=True)
+    recorded_at = DateTime("When it was written down", required=True)
     attendee_ids = Many(Ref("staff", "An attendee"), "Who was there")
     client_present = Boolean("The client was there")
     plan_version = Integer("The plan's version it led to", low=1, high=10_000)

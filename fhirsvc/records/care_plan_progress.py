@@ -6,7 +6,17 @@ from typing import Any
 
 from marshmallow import validates_schema
 
-from fhirsvc.records.kinds import Boolean, Date, Decimal, Enum, Integer, Key, Ref, String, Text
+from fhirsvc.records.kinds import (
+    Boolean,
+    Date,
+    Decimal,
+    Enum,
+    Integer,
+    Key,
+    Ref,
+    String,
+    Text,
+)
 from fhirsvc.records.rules import in_order
 from fhirsvc.records.shapes import Many, Object, Part
 

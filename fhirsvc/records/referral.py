@@ -45,6 +45,12 @@ REFERRAL_STATUSES = (
 )
 
 
+class ReferralEvent(StatusEvent):
+    """One step in a referral's life."""
+
+    status = Enum(REFERRAL_STATUSES, "The status entered", required=True)
+
+
 class Outcome(Part):
     """What the other side reported."""
 
@@ -83,7 +89,7 @@ class Referral(Record):
     kind_text = String("What is asked for, in words")
     status = Enum(REFERRAL_STATUSES, "Where it stands", required=True)
     status_reason = Text("Why it stands there")
-    history = Many(Object(StatusEvent, "A step"), "How the status came about", key="event_id")
+    history = Many(Object(ReferralEvent, "A step"), "How the status came about", key="event_id")
     priority = Enum(("routine", "urgent", "asap", "stat"), "How urgent")
     requisition = Code("Number shared by the referrals of one decision")
     requested_on = Date("When it was decided")

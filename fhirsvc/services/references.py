@@ -30,8 +30,11 @@ def local_of(resource: Resource) -> Local:
 def identifier_of(resource: Resource) -> tuple[str, str]:
     """The business identifier, (system, value): the first one a resource has.
 
-    ``identifier`` is a list but for QuestionnaireResponse, Bundle and Composition.
+    ``identifier`` is a list but for QuestionnaireResponse, Bundle and Composition. R4 Provenance
+    has none and is told by a tag (``fhirsvc.ehr.search.identity``).
     """
+    if resource.get("resourceType") == "Provenance":
+        return _tag_of(resource)
     listed = resource.get("identifier")
     first = listed[0] if isinstance(listed, list) and listed else listed
     if not isinstance(first, dict) or not first.get("system") or not first.get("value"):
@@ -40,6 +43,14 @@ def identifier_of(resource: Resource) -> tuple[str, str]:
             Category.INVALID, "no business identifier with system and value", f"{where}.identifier"
         )
     return str(first["system"]), str(first["value"])
+
+
+def _tag_of(resource: Resource) -> tuple[str, str]:
+    tags = (resource.get("meta") or {}).get("tag") or [{}]
+    first = tags[0]
+    if not first.get("system") or not first.get("code"):
+        raise FhirsvcError(Category.INVALID, "no tag that names it", "Provenance.meta.tag")
+    return str(first["system"]), str(first["code"])
 
 
 def references(node: Any) -> set[Local]:

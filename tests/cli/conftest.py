@@ -64,12 +64,11 @@ def client_record() -> dict:
 
 @pytest.fixture
 def demo_files(tmp_path) -> list[Path]:
-    """The demo's records of the types that have a mapping, as files."""
+    """The demo's records, as files."""
     folder = tmp_path / "demo"
     folder.mkdir()
     found = []
     for name, data in shipped.demo().items():
-        if name not in ("consent.ndjson", "aftercare_plan.ndjson"):
-            (folder / name).write_bytes(data)
-            found.append(folder / name)
+        (folder / name).write_bytes(data)
+        found.append(folder / name)
     return found

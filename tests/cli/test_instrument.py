@@ -76,9 +76,7 @@ def add(shell):
     """Runs ``instrument add`` on a Questionnaire, into ``site``."""
 
     def run(resource: object, *options: object):
-        return shell(
-            "instrument", "add", shell.file("q.json", resource), "--to", "site", *options
-        )
+        return shell("instrument", "add", shell.file("q.json", resource), "--to", "site", *options)
 
     return run
 

@@ -116,7 +116,8 @@ def test_put_get(type_name: str):
         record, other = pair
         other["id"] = record["id"]
         # A local id does not say where one dotted id ends and the next begins; links do.
-        keys = [other.get("care_plan_id", ""), *other.get("diagnosis_ids", ())]
+        keys = [other.get("episode_id", ""), *other.get("diagnosis_ids", ())]
+        keys += [problem["diagnosis_id"] for problem in other.get("diagnoses", ())]
         assume(not any("." in key for key in keys))
         assume(mapped(other) and mapped(record))
         view = two_way(other)

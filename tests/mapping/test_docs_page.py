@@ -163,7 +163,7 @@ def test_text_is_escaped():
     """What a mapping file says cannot become markup."""
     library = mappings().library
     goal = next(f for f in library.files if f.file == "goal/Goal.yaml")
-    spoilt = replace(goal, skipped={**goal.skipped, "barriers": ("<b>none</b>", goal.mark)})
+    spoilt = replace(goal, skipped={**goal.skipped, "asam_dimension": ("<b>none</b>", goal.mark)})
     files = tuple(spoilt if f is goal else f for f in library.files)
     assert "&lt;b&gt;none&lt;/b&gt;" in page(replace(library, files=files), "0.0")
 

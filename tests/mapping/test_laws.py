@@ -13,6 +13,7 @@ import shipped_clinic as clinic
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.fhir.validate import validate
 from fhirsvc.mapping.forward import Mappings
+from fhirsvc.services.references import identifier_of
 
 PLANTED = ("quiet heron", "glass orchard")  # in internal_notes and psychotherapy_notes
 
@@ -103,10 +104,8 @@ def test_identifiers_and_local_ids_are_unique():
     seen_ids, seen_identifiers = set(), set()
     for resource in clinic.resources():
         kind = resource["resourceType"]
-        identifier = resource["identifier"]
-        first = identifier[0] if isinstance(identifier, list) else identifier
         seen_ids.add((kind, resource["id"]))
-        seen_identifiers.add((kind, first["system"], first["value"]))
+        seen_identifiers.add((kind, *identifier_of(resource)))
     assert len(clinic.resources()) == len(seen_ids) == len(seen_identifiers)
 
 

@@ -238,7 +238,13 @@ def test_a_weekly_entry_that_repeats_the_last_is_copied():
     """In conferences of one plan and in assessments of one client."""
     said = "Stays at nine hours; craving is down and sleep is up"
     weeks = [
-        {"conference_id": f"k{n}", "held_on": f"2026-02-0{n}", "decision": said} for n in (2, 9)
+        {
+            "conference_id": f"k{n}",
+            "held_on": f"2026-02-0{n}",
+            "decision": said,
+            "recorded_at": f"2026-02-0{n}T16:00:00Z",
+        }
+        for n in (2, 9)
     ]
     found = told(changed(plan_case_conferences=weeks))
     assert [("copied-text", "p1", "$.case_conferences[1].decision")] == found
