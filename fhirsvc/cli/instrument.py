@@ -11,6 +11,7 @@ import click
 
 from fhirsvc import shipped
 from fhirsvc.cli import FINDINGS
+from fhirsvc.cli.house_texts import house_texts, site_option
 from fhirsvc.cli.inputs import STDIN, opened
 from fhirsvc.cli.output import counted, finding_json, json_option, say_finding, say_json
 from fhirsvc.errors import Category, FhirsvcError, Finding
@@ -18,7 +19,10 @@ from fhirsvc.fhir.guard import parse
 from fhirsvc.fhir.instruments import Instrument
 from fhirsvc.mapping.forward import check
 from fhirsvc.mapping.from_questionnaire import Written, written
-from fhirsvc.mapping.library import SOURCES, SYSTEMS, read_library
+from fhirsvc.mapping.library import SOURCES as SHIPPED_SOURCES
+from fhirsvc.mapping.library import read_library
+from fhirsvc.mapping.overlay import PREFIX, SOURCES
+from fhirsvc.mapping.tables import read_sources
 from fhirsvc.settings import load
 
 
@@ -29,10 +33,11 @@ def instrument() -> None:
 
 @instrument.command("list")
 @click.argument("folder", metavar="[DIR]", required=False)
+@site_option
 @json_option
-def list_command(folder: str | None, as_json: bool) -> None:
+def list_command(folder: str | None, site: str | None, as_json: bool) -> None:
     """List the instruments of a mappings folder (the one in force if none is named)."""
-    library, _ = read_library(shipped.mappings(folder or load().mappings))
+    library, _ = read_library(house_texts(folder, site))
     for one in library.instruments.values():
         if as_json:
             say_json(_described(one))
@@ -60,12 +65,7 @@ def _described(one: Instrument) -> dict[str, Any]:
 
 @instrument.command()
 @click.argument("file", metavar="FILE")
-@click.option(
-    "--to",
-    metavar="DIR",
-    help="The clinic's mappings folder; the one in force (FHIRSVC_MAPPINGS) if none is named. "
-    "A folder that is not there begins as a copy of the mappings that ship.",
-)
+@click.option("--to", metavar="DIR", help="The site's folder; the setting 'site' if not given.")
 @click.option("--name", default="", metavar="NAME", help="Its name in records, e.g. phq-15.")
 @click.option("--replace", is_flag=True, help="Write over an instrument of this name.")
 @json_option
@@ -75,29 +75,33 @@ def add(
 ) -> None:
     """Take a FHIR Questionnaire with LOINC codes and ordinal values as an instrument.
 
-    It is written to instruments/NAME.yaml of the clinic's folder once `map check` finds nothing in
-    it, and its codes to codes/sources.csv. Wording stays in that folder: it is the clinic's.
+    It is written to instruments/NAME.yaml of the site's folder once `map check` finds nothing in
+    it, and its codes to codes/sources.csv there. So its wording stays with the clinic whose it is.
     Bands, alerts and thresholds are no part of a Questionnaire; add them by hand.
     """
-    folder = _folder(to or load().mappings)
+    settings = load()
+    folder = _folder(to or settings.site)
     source = "<stdin>" if file == STDIN else file
     made = written(_read(file, source), name)
-    texts = shipped.mappings("" if _fresh(folder) else str(folder))
-    where = f"instruments/{made.name}.yaml"
+    texts = shipped.mappings(settings.mappings, str(folder) if folder.is_dir() else "")
+    where = f"{PREFIX}instruments/{made.name}.yaml"
     findings = list(made.findings)
     if not made.failed:
         findings += _taken(texts, made.name, where, replace)
+    new = {}
     if not any(one.severity == "error" for one in findings):
         new = {where: made.text(_said(source, made)), SOURCES: _sources(texts, made)}
         findings += _proven(texts, texts | new)
-        texts |= new
     for one in findings:
         _say(one, source, as_json)
     if any(one.severity == "error" for one in findings):
         ctx.exit(FINDINGS)
-    _write(folder, texts, where)
-    library, _ = read_library(texts)
-    described = {**_described(library.instruments[made.name]), "file": str(folder / where)}
+    _write(folder, new)
+    library, _ = read_library(texts | new)
+    described = {
+        **_described(library.instruments[made.name]),
+        "file": str(folder / where.removeprefix(PREFIX)),
+    }
     if as_json:
         say_json(described)
     else:
@@ -107,21 +111,15 @@ def add(
 
 
 def _folder(named: str) -> Path:
-    """The clinic's folder; the one that ships is nobody's to write to."""
+    """The site's folder; the mappings that ship are nobody's to write to."""
     if not named:
-        message = "name the clinic's mappings folder with --to, or set FHIRSVC_MAPPINGS"
-        raise click.UsageError(message)
+        raise click.UsageError("name the site's folder with --to, or set FHIRSVC_SITE")
     folder = Path(named)
     if folder.resolve() == (Path(shipped.__file__).parent / "mappings").resolve():
         raise click.UsageError("the mappings that ship are not written to; name another folder")
-    if not _fresh(folder) and not (folder / SYSTEMS).is_file():
-        raise click.UsageError(f"{named} is no folder of mappings: it has no {SYSTEMS}")
+    if folder.exists() and not folder.is_dir():
+        raise click.UsageError(f"{named} is no folder")
     return folder
-
-
-def _fresh(folder: Path) -> bool:
-    """Whether nothing is there: the clinic's folder begins as a copy of what ships."""
-    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
 def _read(file: str, source: str) -> object:
@@ -150,15 +148,15 @@ def _said(source: str, made: Written) -> str:
 
 
 def _sources(texts: dict[str, str], made: Written) -> str:
-    """sources.csv with the codes that it lacks; they were read in a file of third parties (B)."""
+    """The site's sources.csv with the codes it lacks, read in a file of third parties (B)."""
     text = texts.get(SOURCES, "system,code,level,source\n")
-    rows = list(csv.reader(io.StringIO(text)))
-    known = {tuple(row[:2]) for row in rows}
+    known = {*read_sources(texts.get(SHIPPED_SOURCES, "")), *read_sources(text)}
+    columns = next(csv.reader(io.StringIO(text)))
     more = io.StringIO()
     writer = csv.writer(more, lineterminator="\n")
     for system, code in sorted(made.codes - known):
         stated = {"system": system, "code": code, "level": "B", "source": _said("", made)}
-        writer.writerow([stated.get(column, "") for column in rows[0]])
+        writer.writerow([stated.get(column, "") for column in columns])
     return f"{text.rstrip()}\n{more.getvalue()}"
 
 
@@ -172,7 +170,7 @@ def _proven(before: dict[str, str], after: dict[str, str]) -> list[Finding]:
 
 
 def _say(one: Finding, source: str, as_json: bool) -> None:
-    place = one.where if one.where.startswith("instruments/") else f"{source}: {one.where}"
+    place = one.where if one.where.startswith(PREFIX) else f"{source}: {one.where}"
     located = Finding(one.rule, one.message, place, one.severity)
     if as_json:
         say_json(finding_json(located), err=True)
@@ -180,12 +178,10 @@ def _say(one: Finding, source: str, as_json: bool) -> None:
         say_finding(located, err=True)
 
 
-def _write(folder: Path, texts: dict[str, str], where: str) -> None:
-    """The new file and the sources; everything where the folder is not there yet."""
-    new = texts if _fresh(folder) else {name: texts[name] for name in (where, SOURCES)}
+def _write(folder: Path, new: dict[str, str]) -> None:
     try:
         for name, text in new.items():
-            path = folder / name
+            path = folder / name.removeprefix(PREFIX)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -107,7 +107,8 @@ def codes(texts: Mapping[str, str]) -> Iterator[Used]:
     }
     plain = _plain_tables(roots)
     for name, root in roots.items():
-        asked = LOINC if name.startswith("instruments/") else ""
+        of = name.removeprefix(overlay.PREFIX)
+        asked = LOINC if of.startswith("instruments/") else ""
         for node in walk(root) if root is not None else ():
             if isinstance(node.value, dict) and "code" in node.value:
                 yield from _named(node.value, systems, plain, asked)

@@ -92,7 +92,7 @@ def read_library(texts: Mapping[str, str]) -> tuple[Library, list[Finding]]:
 
 
 def _is_asked(name: str) -> bool:
-    return name.startswith(FOLDER) and name.endswith(".yaml")
+    return name.removeprefix(overlay.PREFIX).startswith(FOLDER) and name.endswith(".yaml")
 
 
 def _once(name: str, what: str, mark: Mark, marks: dict[str, Mark]) -> list[Finding]:

@@ -84,14 +84,16 @@ def add(shell):
 # ---- the command ---------------------------------------------------------------------------
 
 
-def test_a_questionnaire_becomes_an_instrument_that_is_proven(shell, add):
-    """A folder that is not there begins as a copy of what ships; check and lint find nothing."""
+def test_a_questionnaire_becomes_an_instrument_that_is_proven(shell, add, monkeypatch):
+    """In a folder of the site's, made if need be; check and lint find nothing."""
     result = add(form())
     assert 0 == result.exit_code, result.output
     assert "site/instruments/two-things.yaml: two-things, 2 items, total 0 to 4" in result.stdout
-    assert 0 == shell("map", "check", "site").exit_code
-    assert 0 == shell("codes", "lint", "site").exit_code
-    listed = {one["instrument"]: one for one in shell.json("instrument", "list", "site")}
+    assert 0 == shell("map", "check", "--site", "site").exit_code
+    monkeypatch.setenv("FHIRSVC_SITE", "site")
+    lint = shell("codes", "lint")
+    assert (0, "every code has a source; digits fit\n") == (lint.exit_code, lint.stdout)
+    listed = {one["instrument"]: one for one in shell.json("instrument", "list")}
     assert {"phq-9", "c-ssrs", "two-things"} <= listed.keys()
     assert ["2.1.0", [0, 4], 2] == [
         listed["two-things"][key] for key in ("version", "range", "items")
@@ -101,7 +103,7 @@ def test_a_questionnaire_becomes_an_instrument_that_is_proven(shell, add):
 def test_a_record_may_then_name_it(shell, add, monkeypatch):
     """It is mapped with its answers, its code and its Questionnaire; another name is not."""
     add(form())
-    monkeypatch.setenv("FHIRSVC_MAPPINGS", "site")
+    monkeypatch.setenv("FHIRSVC_SITE", "site")
     record = first("assessment")
     record["instruments"] = [
         {"result_id": "r1", "instrument": "two-things", "administered_at": record["started_at"],
@@ -149,15 +151,46 @@ def test_nothing_else_of_the_folder_changes(shell, add):
     assert 1 == sources.count("LA10044-8,B,http://example.org/Questionnaire/two-things|2.1\n")
 
 
-@pytest.mark.parametrize("to", [(), ("--to", "q.json"), ("--to", "."), ("--to", "SHIPPED")])
+@pytest.mark.parametrize("to", [(), ("--to", "q.json"), ("--to", "SHIPPED")])
 def test_a_folder_that_cannot_be_written_to_is_usage(shell, to):
-    """None named, a file, a folder of something else, the one that ships."""
+    """None named, a file, the folder that ships."""
     from fhirsvc import shipped
 
     folder = str(shipped.__path__[0]) + "/mappings"
     file = shell.file("q.json", form())
     result = shell("instrument", "add", file, *[folder if o == "SHIPPED" else o for o in to])
     assert 2 == result.exit_code
+
+
+def test_an_instrument_that_ships_is_not_shadowed(add):
+    """Two of one name would be one too many; --replace is for the site's own."""
+    for options in ((), ("--replace",)):
+        result = add(form(id="phq-9"), *options)
+        assert 1 == result.exit_code
+        assert "site/instruments/phq-9.yaml:3:1: error: instrument 'phq-9' is also in" in (
+            result.stderr
+        )
+
+
+def test_a_clinic_words_what_ships_without_words(shell, monkeypatch):
+    """instruments/wording of the site's folder; a slip in it is told at its place."""
+    path = shell.folder / "site/instruments/wording/dast-10.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text('wording: dast-10\nitems: {"1": First of the clinic}\n')
+    monkeypatch.setenv("FHIRSVC_SITE", "site")
+    record = first("assessment")
+    record["instruments"] = [
+        {"result_id": "r1", "instrument": "dast-10", "administered_at": record["started_at"],
+         "items": [{"n": "1", "value": 0}, {"n": "2", "value": 0}]}
+    ]  # fmt: skip
+    result = shell("map", "run", shell.file("a.ndjson", record))
+    assert "First of the clinic" in result.stdout
+    assert "Item 2" in result.stdout
+    path.write_text('wording: dast-10\nitems: {"11": None}\n')
+    found = shell("map", "check")
+    assert "site/instruments/wording/dast-10.yaml:2:9: error: dast-10 has no such item" in (
+        found.stdout
+    )
 
 
 @pytest.mark.parametrize(
