@@ -29,6 +29,7 @@ interop: $(READY)
 # Ratios, side by side with a peer or the limit in one run; ends with lines "name: figure".
 bench: $(READY)
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.memory
 
 clean:
 	rm -rf .venv .interop build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import click
@@ -21,6 +22,7 @@ from fhirsvc.records.rows import BOM, SPACE, Row, json_row
 F = TypeVar("F", bound=Callable[..., Any])
 STDIN = "-"
 FORMATS = ("ndjson", "json", "csv")
+_BLOCK = 1 << 20  # bytes
 _POSITION = re.compile(r"\d+:\d+")
 
 
@@ -87,6 +89,18 @@ def given(files: Sequence[str], reading: Reading = Reading()) -> Iterator[Given]
             else:
                 for row in read(source, format, type=reading.type):
                     yield Given(name, row.line, row)
+
+
+def total(files: Sequence[str], reading: Reading = Reading()) -> int | None:
+    """How many records NDJSON files hold, by their lines; None where that cannot be seen before."""
+    found = 0
+    for file in files:
+        if not Path(file).is_file() or (reading.format or _format_of(file)) != "ndjson":
+            return None  # standard input, a pipe, or records that are no lines
+        with opened(file) as source:
+            for block in iter(lambda: source.read(_BLOCK), b""):
+                found += block.count(b"\n")
+    return found
 
 
 def numbered(source: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:

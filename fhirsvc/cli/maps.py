@@ -8,7 +8,7 @@ import click
 
 from fhirsvc.cli import FINDINGS
 from fhirsvc.cli.house_texts import house_texts, site_option
-from fhirsvc.cli.inputs import Reading, given, reading_options
+from fhirsvc.cli.inputs import Reading, given, reading_options, total
 from fhirsvc.cli.map_back import back
 from fhirsvc.cli.map_check import check
 from fhirsvc.cli.map_concept_maps import concept_maps
@@ -76,8 +76,9 @@ def run(
     job = Job(house_texts(site=site), US_CORE[us_core], trace)
     records = wrong = 0
     unmapped: Counter[str] = Counter()
-    rows = given(files, Reading(input_format, record_type))
-    with progress("mapping") as advance, _sink(to, form) as sink:
+    reading = Reading(input_format, record_type)
+    rows = given(files, reading)
+    with progress("mapping", lambda: total(files, reading)) as advance, _sink(to, form) as sink:
         for chunk in mapped(rows, job, jobs):
             sink.write(chunk.lines)
             records += chunk.records

@@ -57,21 +57,33 @@ def counted(number: int, noun: str) -> str:
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Callable[[int], None]]:
-    """Count on a terminal's standard error while the block runs; elsewhere say nothing."""
+def progress(
+    label: str, total: Callable[[], int | None] | None = None
+) -> Iterator[Callable[[int], None]]:
+    """Count on a terminal's standard error while the block runs; elsewhere say nothing.
+
+    :param total: how many there will be, or None where that cannot be known; asked on a terminal.
+    """
     if not sys.stderr.isatty():
         yield lambda _: None
         return
     # Slow to import, and only a terminal needs them.
     from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TextColumn("{task.completed:,}"),
-        TimeElapsedColumn(),
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
     )
+
+    known = total() if total is not None else None
+    done = TextColumn("{task.completed:,}")
+    columns = [SpinnerColumn(), TextColumn("{task.description}"), done, TimeElapsedColumn()]
+    if known is not None:
+        of = TextColumn(f"of {known:,}, left")
+        columns[2:] = [BarColumn(), done, of, TimeRemainingColumn()]
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
+        task = bar.add_task(label, total=known)
         yield lambda number: bar.advance(task, number)

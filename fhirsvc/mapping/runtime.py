@@ -22,7 +22,7 @@ NARRATIVE_MARK = "\x02"  # no text of a record may have it
 _OPEN = '<div xmlns="http://www.w3.org/1999/xhtml">'
 _HOUSE_ID = re.compile(r"[A-Za-z0-9.-]{1,36}")
 _KNOWN_IDS: set[object] = set()
-_REMEMBERED = 10_000  # ids and references kept, of each kind
+_REMEMBERED = 1_000  # ids and references kept, of each kind
 
 
 class Fault(Exception):  # noqa: N818 - it is not reported as it is; forward() makes the error

@@ -22,14 +22,14 @@ _MODALITIES = ("cbt", "dbt", "group_therapy", "mindfulness", "case_management", 
 def units(count: int, seed: int = 7) -> list[list[dict[str, Any]]]:
     """``count`` units, each a list of records."""
     rng = random.Random(seed)
-    return [_unit(rng, i) for i in range(count)]
+    return [unit(rng, i) for i in range(count)]
 
 
 def _text(rng: random.Random, words: int) -> str:
     return " ".join(rng.choices(_WORDS, k=words)).capitalize() + "."
 
 
-def _unit(rng: random.Random, i: int) -> list[dict[str, Any]]:
+def unit(rng: random.Random, i: int) -> list[dict[str, Any]]:
     start = date(2026, 1, 5) + timedelta(days=rng.randrange(200))
     client, plan = f"c-{i:05d}", f"cp-{i:05d}"
     goals = [f"g-{i:05d}-{n}" for n in range(3)]
