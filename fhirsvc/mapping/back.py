@@ -118,19 +118,21 @@ class Back:
         strange = list(returned.findings)
         if onto or base:
             return self.by_readers(flat, names, onto or {}, dict(known or {}), base, returned)
-        done, left, passed = self.quick.read(flat, known or {})
-        if not left:
-            returned.records += done.values()
-            returned.findings += [_follows(one) for one in passed]
+        done = self.quick.read(flat, known or {})
+        if not done.left:
+            returned.records += done.records.values()
+            returned.findings += [_follows(one) for one in done.passed]
             return returned
-        wanted = {id(one) for one in left} if done else None
-        found = self.by_readers(flat, names, {}, dict(known or {}), "", returned, wanted)
+        wanted = {id(one) for one in done.left} if done.records else None
+        houses = done.houses()
+        links = dict(known or {})
+        found = self.by_readers(flat, names, {}, links, "", returned, wanted, houses)
         read = {(record["type"], record["id"]) for record in found.records}
-        if not read.isdisjoint(done):  # a resource without an identifier is part of one of them
+        if not read.isdisjoint(done.records):  # one without an identifier is part of one of them
             again = Returned(findings=strange)
             return self.by_readers(flat, names, {}, dict(known or {}), "", again)
-        found.records[:0] = done.values()
-        found.findings += [_follows(one) for one in passed if wanted is not None]
+        found.records[:0] = done.records.values()
+        found.findings += [_follows(one) for one in done.passed if wanted is not None]
         return found
 
     def by_readers(
@@ -142,9 +144,14 @@ class Back:
         base: str,
         returned: Returned,
         wanted: set[int] | None = None,
+        houses: dict[int, House] | None = None,
     ) -> Returned:
-        """Read resources by the readers, which take what they find; ``wanted`` are theirs alone."""
-        for name, house in self.links(names, links, base):
+        """Read resources by the readers, which take what they find.
+
+        :param wanted: by ``id()``, those that are to be read; all, if None.
+        :param houses: by ``id()``, what resources are known to be here.
+        """
+        for name, house in self.links(names, links, base, dict(houses or {})):
             links.setdefault(name, house)
         known = Known(Links(links, base, self.systems), self.also)
         gathered: dict[Key, list[Reading]] = {}
@@ -181,11 +188,14 @@ class Back:
         return reading
 
     def links(
-        self, names: list[tuple[str, Record]], links: dict[str, House], base: str
+        self,
+        names: list[tuple[str, Record]],
+        links: dict[str, House],
+        base: str,
+        houses: dict[int, House | None],
     ) -> Iterator[tuple[str, House]]:
         """What the resources that are read are called by references, and what each is here."""
         known = Known(Links(links, base, self.systems), self.also)
-        houses: dict[int, House | None] = {}
         for name, one in names:
             if id(one) not in houses:
                 houses[id(one)] = self.house(one, known)

@@ -9,7 +9,7 @@ from fhirsvc.errors import Finding
 from fhirsvc.mapping import paths
 from fhirsvc.mapping.inverse import Inverse
 from fhirsvc.mapping.notes import Scope
-from fhirsvc.mapping.plan import Asked, Const, Each, Group, Leaf, Node, Slot, Test
+from fhirsvc.mapping.plan import Asked, Const, Each, Group, Leaf, Node, Slot, Source, Test
 from fhirsvc.mapping.would import Would, answered, holds
 from fhirsvc.records import Field
 
@@ -196,8 +196,17 @@ class Clear(Would):
         for source in (*leaf.sources, *([leaf.text] if leaf.text else [])):
             if not source.path or source.path in said[source.depth].values:
                 continue
-            if not self.fields[source.name].required:
-                self.remove(records[source.depth], source.path, f"{at}.{'.'.join(source.path)}")
+            path = self.optional(source, said[source.depth])
+            if path:
+                self.remove(records[source.depth], path, f"{at}.{'.'.join(path)}")
+
+    def optional(self, source: Source, said: Scope) -> paths.Path:
+        """The field, or the part around it that may go, where the field itself must be; or ()."""
+        path, name = source.path, source.name
+        while path and self.fields[name].required:
+            path, name = path[:-1], name.rpartition(".")[0]
+        spoken = [*said.values, *said.items]
+        return () if any(one[: len(path)] == path for one in spoken) else path
 
     def deny(self, test: Test | None, records: list[Record], said: list[Scope]) -> bool:
         """Whether the condition of a line that did not apply could be made false."""

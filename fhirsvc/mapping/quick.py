@@ -13,6 +13,7 @@ from typing import Any
 from fhirsvc.mapping.emit_take import NoFastFormError, Taker, told
 from fhirsvc.mapping.links import Aim, House
 from fhirsvc.mapping.reader import Reader, identity, leaves
+from fhirsvc.mapping.runtime import house_id_ok
 from fhirsvc.mapping.take import MISFITS, Unusual, settle
 from fhirsvc.records import Field
 
@@ -45,6 +46,20 @@ class Entry:
         if name == self.aim.local(ids):
             return True
         return known.get(name) == House(self.record, ids, self.aim.part)
+
+
+@dataclass
+class Done:
+    """What the fast forms did: records, resources left, resources not read, and who each is."""
+
+    records: dict[Key, Record]
+    left: list[Record]
+    passed: list[Record]
+    of: list[tuple[Key, Record, House]]
+
+    def houses(self) -> dict[int, House]:
+        """What each resource that says so is here, by ``id()``."""
+        return {id(resource): house for _, resource, house in self.of}
 
 
 class Quick:
@@ -87,26 +102,20 @@ class Quick:
                 entry = Entry(reader.plan.file.record, True, reader.aim, None)
                 self.entries.setdefault(reader.plan.file.resource, {})[known[0][1]] = entry
 
-    def read(
-        self, resources: list[Record], known: Mapping[str, House]
-    ) -> tuple[dict[Key, Record], list[Record], list[Record]]:
-        """The records that are read whole, the resources left, and those that are not read."""
+    def read(self, resources: list[Record], known: Mapping[str, House]) -> Done:
+        """The records that are read whole, and what is left to the readers."""
         found: dict[Key, Record] = {}
         late: dict[Key, list[Any]] = {}
-        of: list[tuple[Key, Record]] = []
+        of: list[tuple[Key, Record, House]] = []
         left: list[Record] = []
         passed: list[Record] = []
         unusual: set[Key] = set()
         for resource in resources:
             try:
-                identifier = resource["identifier"]
-                if identifier.__class__ is list:
-                    identifier = identifier[0]
-                entry = self.entries[resource["resourceType"]][identifier["system"]]
-                value: str = identifier["value"]
-                if value.__class__ is not str:
+                entry, value = _who(resource, self.entries[resource["resourceType"]])
+                ids = value.split("/", 1) if entry.keyed else [value.partition("/")[0]]
+                if len(ids) != 1 + entry.keyed or not all(map(house_id_ok, ids)):
                     raise Unusual
-                ids = value.split("/", 1) if entry.keyed else [value]
             except MISFITS:
                 left.append(resource)
                 continue
@@ -114,7 +123,7 @@ class Quick:
                 passed.append(resource)
                 continue
             key = (entry.record, ids[0])
-            of.append((key, resource))
+            of.append((key, resource, House(entry.record, tuple(ids), entry.aim.part)))
             if key not in found:
                 found[key] = {"type": entry.record, "id": ids[0]}
                 late[key] = []
@@ -132,6 +141,20 @@ class Quick:
             except MISFITS:
                 unusual.add(key)
         if unusual:
-            left += [resource for key, resource in of if key in unusual]
+            left += [resource for key, resource, _ in of if key in unusual]
             found = {key: record for key, record in found.items() if key not in unusual}
-        return found, left, passed
+        return Done(found, left, passed, of)
+
+
+def _who(resource: Record, kinds: Mapping[str, Entry]) -> tuple[Entry, str]:
+    """The entry of a resource, and the ids that its identifier, or else a tag, says."""
+    identifier = resource.get("identifier")
+    if identifier is not None:
+        if identifier.__class__ is list:
+            identifier = identifier[0]
+        return kinds[identifier["system"]], identifier["value"]
+    for tag in resource["meta"]["tag"]:
+        entry = kinds.get(tag["system"])
+        if entry is not None:
+            return entry, tag["code"]
+    raise Unusual

@@ -50,7 +50,9 @@ class Reader:
             found = House(file.record, ids, file.part) if ids else None
         if found is None or (found.record, found.part) != (file.record, file.part):
             return None
-        return found if len(found.ids) == (2 if self.plan.each else 1) else None
+        if self.plan.each is None:
+            return House(found.record, found.ids[:1], found.part)
+        return found if len(found.ids) == 2 else None
 
     def fit(self, resource: dict[str, Any], known: Known) -> int:
         """How well a resource fits this plan, by constants and codes; below zero it does not."""
@@ -135,6 +137,6 @@ def identity(plan: Plan) -> tuple[tuple[str, str], tuple[str, str | None]] | Non
         for leaf in (leaf for node in slot.nodes for leaf in leaves(node)):
             if leaf.op not in ("identifier", "tag") or leaf.sources[0].name != "id":
                 continue
-            if len(leaf.sources) == wants:
+            if len(leaf.sources) == wants or plan.each is None:
                 return (file.resource, leaf.arg["system"]), (file.record, file.part)
     return None

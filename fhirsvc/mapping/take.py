@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fhirsvc.mapping import paths
 from fhirsvc.mapping.inverse import Inverse, Unread, Words, fitting, put_label
 from fhirsvc.mapping.links import Aim, House, local_ids
 from fhirsvc.mapping.plan import Leaf
@@ -197,9 +198,9 @@ def settle(later: list[Any], record: dict[str, Any]) -> None:
                 if word is None:
                     raise Unusual
                 part[name] = word
-    for part, name, value in weak:
-        if part.get(name) is None:
-            part[name] = value
+    for part, path, value in weak:
+        if paths.at(part, path) is None:
+            paths.put(part, path, value)
 
 
 NAMESPACE: dict[str, Any] = {

@@ -13,6 +13,7 @@ from fhirsvc.mapping.plan import Const, Each, Group, Leaf, Node, Slot, Test
 from fhirsvc.mapping.read_items import Items
 from fhirsvc.mapping.scores import NO, Scores
 
+_SERVERS = frozenset({"versionId", "lastUpdated", "source", "profile", "security"})
 _ENVELOPE = frozenset({"resourceType", "id", "meta", "implicitRules", "contained", "text"})
 
 
@@ -43,6 +44,8 @@ class Walk(Items):
         """The elements of a complex element; those with conditions last, as they ask the others."""
         self.reading.places[address] = value  # type: ignore[assignment]
         seen = {"resourceType", "id"} | (_ENVELOPE if top else set())
+        if group.type == "Meta":
+            seen |= _SERVERS
         later = []
         for slot in group.slots:
             name = slot.element.name
