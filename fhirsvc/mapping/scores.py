@@ -69,6 +69,7 @@ class Scores:
             key = _key_of(slot)
             if key is not None and isinstance(raw, str) and raw.startswith(key.arg):
                 total += _KEY
+                alone = True  # its key says whose it is, whatever else is missing
         return max(total - unkeyed, 0)
 
     def slot(self, slot: Slot, raw: Any, scopes: list[Scope]) -> int:
