@@ -15,6 +15,7 @@ from fhirsvc.cli.map_concept_maps import concept_maps
 from fhirsvc.cli.map_coverage import coverage_command
 from fhirsvc.cli.map_docs import docs
 from fhirsvc.cli.map_schema import schema
+from fhirsvc.cli.map_where import where
 from fhirsvc.cli.mapping_output import BundleSink, FilesSink, LinesSink, Sink
 from fhirsvc.cli.mapping_run import Chunk, Job, mapped, scores_of
 from fhirsvc.cli.output import (
@@ -122,5 +123,5 @@ def _sink(to: str, form: str) -> Sink:
     return LinesSink() if to == "-" else FilesSink(to)
 
 
-for _command in (back, check, concept_maps, coverage_command, docs, schema):
+for _command in (back, check, concept_maps, coverage_command, docs, schema, where):
     maps.add_command(_command)

@@ -19,6 +19,7 @@ from every_word import records
 from shipped_clinic import ROOT, mappings
 
 from fhirsvc.fhir.validate import validate
+from fhirsvc.mapping.back import Back
 from fhirsvc.mapping.exercised import Coverage, coverage
 from fhirsvc.records import TYPES, check
 
@@ -96,3 +97,13 @@ def test_every_record_type_is_mapped_and_covered():
     assert (
         set(TYPES) == set(MAPPED) == {p.parent.parent.name for p in FIXTURES.glob("*/every-word/*")}
     )
+
+
+@pytest.mark.parametrize("type", MAPPED)
+def test_they_are_read_back(type: str):
+    """Get-put: put onto their record, the resources leave every field and word as it is."""
+    back = Back.of(mappings().library)
+    for record in records(type):
+        made = json.loads(json.dumps(mappings().forward(record)))
+        found = back.records(made, {(type, record["id"]): record}).records
+        assert [record] == [one for one in found if one["type"] == type]
