@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -14,6 +14,8 @@ import orjson
 
 from fhirsvc.cli.inputs import Given
 from fhirsvc.errors import FhirsvcError, Finding
+from fhirsvc.fhir.scoring import change
+from fhirsvc.mapping.achievement import Direction, Result, judged, results_of
 from fhirsvc.mapping.derived import mismatches
 from fhirsvc.mapping.forward import Mappings
 
@@ -23,11 +25,15 @@ _LINE = orjson.OPT_APPEND_NEWLINE
 
 @dataclass(frozen=True)
 class Job:
-    """What is done to every record: the mappings' texts, the US Core version, traced or not."""
+    """What is done to every record: the mappings' texts, the US Core version, traced or not.
+
+    ``scores`` are each client's, where goals' achievement is to follow them.
+    """
 
     texts: Mapping[str, str]
     us_core: int
     trace: bool
+    scores: Mapping[str, Sequence[Result]] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,16 @@ class Chunk:
     findings: list[Located] = field(default_factory=list)
     unmapped: Counter[str] = field(default_factory=Counter)
     forms: dict[str, bytes] = field(default_factory=dict)  # Questionnaires that were answered
+
+
+def scores_of(rows: Iterable[Given]) -> dict[str, list[Result]]:
+    """Each client's dated totals among some records; bad records are told when they are mapped."""
+    found: dict[str, list[Result]] = {}
+    for one in rows:
+        record = one.row.record
+        if not one.row.findings and record is not None and record["type"] == "assessment":
+            found.setdefault(record["client_id"], []).extend(results_of([record]))
+    return {client: sorted(results, key=lambda r: r.at) for client, results in found.items()}
 
 
 def mapped(rows: Iterator[Given], job: Job, jobs: int) -> Iterator[Chunk]:
@@ -109,6 +125,9 @@ class _Runner:
         if record["type"] not in self._mapped:
             done.unmapped[record["type"]] += 1
             return []
+        if self._job.scores is not None and record["type"] == "goal":
+            results = self._job.scores.get(record["client_id"], ())
+            record = dict(judged(record, results, self._moved))
         try:
             made.append(self._lines(record))
             for form in self._mappings.companions(record):
@@ -117,6 +136,10 @@ class _Runner:
         except FhirsvcError as error:
             return [Finding(str(error.category), error.message, error.where)]
         return mismatches(record, self._mappings.library.instruments)
+
+    def _moved(self, instrument: str, before: int, after: int) -> Direction | None:
+        known = self._mappings.library.instruments.get(instrument)
+        return change(known, before, after).direction if known is not None else None
 
     def _lines(self, record: dict[str, Any]) -> bytes:
         us_core = self._job.us_core

@@ -15,8 +15,9 @@ from fhirsvc.cli.map_concept_maps import concept_maps
 from fhirsvc.cli.map_coverage import coverage_command
 from fhirsvc.cli.map_docs import docs
 from fhirsvc.cli.map_schema import schema
+from fhirsvc.cli.map_where import where
 from fhirsvc.cli.mapping_output import BundleSink, FilesSink, LinesSink, Sink
-from fhirsvc.cli.mapping_run import Chunk, Job, mapped
+from fhirsvc.cli.mapping_run import Chunk, Job, mapped, scores_of
 from fhirsvc.cli.output import (
     counted,
     finding_json,
@@ -49,6 +50,12 @@ def maps() -> None:
 @click.option("--us-core", type=click.Choice(list(US_CORE)), default="8", show_default=True)
 @click.option("--trace", is_flag=True, help="Lines {resource, trace}: the origin of each element.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option(
+    "--achievement-from-scores",
+    is_flag=True,
+    help="How each goal is going follows from its targets and the client's scores in FILES, which "
+    "are read twice. Without it, or where no score says anything, it is as stated.",
+)
 @site_option
 @json_option
 @click.pass_context
@@ -62,6 +69,7 @@ def run(
     us_core: str,
     trace: bool,
     jobs: int,
+    achievement_from_scores: bool,
     site: str | None,
     as_json: bool,
 ) -> None:
@@ -73,10 +81,13 @@ def run(
     """
     if trace and form == "bundle":
         raise click.UsageError("--trace goes with --format ndjson")
-    job = Job(house_texts(site=site), US_CORE[us_core], trace)
+    if achievement_from_scores and "-" in files:
+        raise click.UsageError("--achievement-from-scores reads files twice; '-' cannot be")
+    reading = Reading(input_format, record_type)
+    scores = scores_of(given(files, reading)) if achievement_from_scores else None
+    job = Job(house_texts(site=site), US_CORE[us_core], trace, scores)
     records = wrong = 0
     unmapped: Counter[str] = Counter()
-    reading = Reading(input_format, record_type)
     rows = given(files, reading)
     with progress("mapping", lambda: total(files, reading)) as advance, _sink(to, form) as sink:
         for chunk in mapped(rows, job, jobs):
@@ -112,5 +123,5 @@ def _sink(to: str, form: str) -> Sink:
     return LinesSink() if to == "-" else FilesSink(to)
 
 
-for _command in (back, check, concept_maps, coverage_command, docs, schema):
+for _command in (back, check, concept_maps, coverage_command, docs, schema, where):
     maps.add_command(_command)

@@ -195,3 +195,31 @@ def test_what_is_mapped_validates(shell, demo_files):
     assert result.exit_code == 0
     expected = len(clinic.resources())
     assert result.stderr == f"{expected} resources, 0 with errors\n"
+
+
+def test_a_goals_achievement_follows_from_scores_when_asked(shell):
+    """Two passes over the files: the goal may come before the assessments that judge it."""
+    goal = next(r for r in clinic.records() if r["id"] == "goal-01-1")
+    stated = {**goal, "progress": "worsening", "progress_text": "Bad weeks"}
+    of_client = [
+        r
+        for r in clinic.records()
+        if r["type"] == "assessment" and r["client_id"] == goal["client_id"]
+    ]
+    file = shell.file("chart.ndjson", stated, *of_client)
+
+    def achievement(*options):
+        result = shell("map", "run", file, *options)
+        assert result.exit_code == 0
+        (made,) = [one for one in resources(result) if one["resourceType"] == "Goal"]
+        return made["achievementStatus"]
+
+    assert ("worsening", "Bad weeks") == (
+        achievement()["coding"][0]["code"],
+        achievement()["text"],
+    )
+    told = achievement("--achievement-from-scores", "--jobs", 2)
+    assert ("achieved", None) == (told["coding"][0]["code"], told.get("text"))
+    refused = shell("map", "run", "-", "--achievement-from-scores", input="")
+    assert refused.exit_code == 2
+    assert "twice" in refused.stderr
