@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from fhirsvc.mapping.emit_group import Groups
+from fhirsvc.mapping.explained import Said, said
 from fhirsvc.mapping.plan import Plan, Source, sources
 from fhirsvc.mapping.runtime import refer_written
 
@@ -53,9 +54,13 @@ def _rows(rows: dict[Any, Any]) -> dict[Any, Any]:
     }
 
 
-def emit(plan: Plan, *, trace: bool) -> Emitted:
-    """Write the function for a plan."""
-    emitter = Emitter(plan, trace)
+def emit(plan: Plan, *, trace: bool = False, notes: bool = False) -> Emitted:
+    """Write the function for a plan.
+
+    :param trace: faults say where they are.
+    :param notes: every element is noted with its origin.
+    """
+    emitter = Emitter(plan, trace, notes)
     emitter.resource()
     text = "\n".join(emitter.text) + "\n"
     if emitter.plain:
@@ -66,8 +71,8 @@ def emit(plan: Plan, *, trace: bool) -> Emitted:
 class Emitter(Groups):
     """Writes the function of one plan."""
 
-    def __init__(self, plan: Plan, trace: bool) -> None:
-        super().__init__(trace)
+    def __init__(self, plan: Plan, trace: bool, notes: bool) -> None:
+        super().__init__(trace, notes)
         self.plan = plan
 
     def resource(self) -> None:
@@ -85,12 +90,16 @@ class Emitter(Groups):
                 body = self.conditioned(inner, self.body)
                 self.loop(plan.each, items, 1, -1, body, read=read)
 
+    def said(self, element: str, where: str | None, n: int) -> Said:
+        """What is said of a line's elements."""
+        return said(self.plan, element, where, n)
+
     def body(self) -> None:
         """One resource, appended to ``out``."""
         plan = self.plan
-        if self.trace:
+        if self.notes:
             self.say("t = []")
-        else:
+        if not self.trace:
             self.say("texts = []")
             self.say("text = texts.append")
         ident = self.local_id()
@@ -99,8 +108,8 @@ class Emitter(Groups):
         if not self.trace:
             self.say("if texts and not texts_ok(texts): raise Fault(-1)")
         self.say(f"out.append({made})")
-        if self.trace:
-            self.say(f"traces.append(({ident}, t))")
+        if self.notes:
+            self.say("traces.append(t)")
 
     def local_id(self) -> str:
         """The name that holds the resource's local id."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
+from fhirsvc.mapping.explained import Said
 from fhirsvc.mapping.plan import Source
 
+_PLACES = re.compile(r"\{([^}]*)\}")
 _TEXT = frozenset({"string", "markdown"})
 _REMEMBERED = {"date": "DATES", "dateTime": "DATETIMES"}
 
@@ -14,8 +17,9 @@ _REMEMBERED = {"date": "DATES", "dateTime": "DATETIMES"}
 class Statements:
     """Writes statements; what they say of elements comes in the classes built on it."""
 
-    def __init__(self, trace: bool) -> None:
-        self.trace = trace
+    def __init__(self, trace: bool, notes: bool) -> None:
+        self.trace = trace  # every read and check says where it is: for errors
+        self.notes = notes  # every element says where it came from
         self.text: list[str] = []
         self.indent = 0
         self.names: dict[str, Any] = {}
@@ -76,10 +80,29 @@ class Statements:
         return f"raise Fault({n}, {self.record_path(source)}, {problem!r})"
 
     def explain(self, element_path: str, source: Source | None, n: int) -> None:
-        """Note where an element came from."""
-        if self.trace:
-            where = self.record_path(source) if source else "None"
-            self.say(f't.append((f"{element_path}", {where}, {n}))')
+        """Note where an element came from; ``element_path`` is the inside of an f-string."""
+        if self.notes:
+            self.note(element_path, self._at(source) if source else None, n)
+
+    def note(self, element: str, where: str | None, n: int) -> None:
+        """The statement that notes an origin: made once, or once for each place in its lists."""
+        places = list(dict.fromkeys(_PLACES.findall(element + (where or ""))))
+        for at, place in enumerate(places):
+            element = element.replace("{" + place + "}", "{" + str(at) + "}")
+            where = where.replace("{" + place + "}", "{" + str(at) + "}") if where else None
+        said = self.said(element, where, n)
+        name = f"k{len(self.names)}"
+        if not places:
+            self.names[name] = said.at(())
+            self.say(f"t.append({name})")
+            return
+        self.names[name] = said
+        key = f"({', '.join(places)},)"
+        self.say(f"t.append({name}.known.get(z := {key}) or {name}.at(z))")
+
+    def said(self, element: str, where: str | None, n: int) -> Said:
+        """What is said of a line's elements; the writer of a plan knows the lines."""
+        raise NotImplementedError
 
     # ---- reading ------------------------------------------------------------------------
 

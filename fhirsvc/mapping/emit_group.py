@@ -27,8 +27,8 @@ Put = Callable[[str], str]
 class Groups(Conditions):
     """Adds groups and lists to the values."""
 
-    def __init__(self, trace: bool) -> None:
-        super().__init__(trace)
+    def __init__(self, trace: bool, notes: bool) -> None:
+        super().__init__(trace, notes)
         self.plain = False  # whether a check looks into constants
 
     # ---- groups -------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class Groups(Conditions):
         if isinstance(slot.nodes[0], Leaf) and slot.nodes[0].op in LIST_OPS:
             return self.value(slot.nodes[0], path)
         stated = all(fixed(n) and n.always and not isinstance(n, Leaf) for n in slot.nodes)
-        if stated and not self.trace:
+        if stated and not self.notes:
             return self.constant([constant_of(n) for n in slot.nodes])
         if all(n.always for n in slot.nodes):
             values = [self.value(n, f"{path}[{i}]") for i, n in enumerate(slot.nodes)]
@@ -181,7 +181,7 @@ class Groups(Conditions):
         if isinstance(node, Leaf):
             return self.leaf_value(node, path)
         assert isinstance(node, Group)  # noqa: S101 - an Each is never settled
-        if node.constant and not self.trace:
+        if node.constant and not self.notes:
             return self.constant(constant_of(node))
         return self.group(node, path, [])
 
@@ -191,7 +191,7 @@ class Groups(Conditions):
         outer, own = self.apart(node.test, depth)
         with self.when(outer):
             if isinstance(node, Each):
-                if own is None and not self.trace and self._references(node, put):
+                if own is None and not (self.trace or self.notes) and self._references(node, put):
                     return
                 items = self.fetch(node.source, node.n)
                 with self.under(f"if {items}:"):
@@ -244,7 +244,7 @@ class Groups(Conditions):
         with self.under(f"if {items}.__class__ is not list:"):
             self.say(self.fault(n, source, "expected a list"))
         item = f"i{depth}"
-        if not self.trace:
+        if not (self.trace or self.notes):
             with self.under(f"for {item} in {items}:"):
                 self.parts(depth, read)
                 body()
@@ -252,7 +252,7 @@ class Groups(Conditions):
             return
         self.enter(source, depth)
         with self.under(f"for n{depth}, {item} in enumerate({items}):"):
-            if source.kind == "object":
+            if self.trace and source.kind == "object":
                 with self.under(f"if {item}.__class__ is not dict:"):
                     at = self.record_path(Source(depth, (), source.name, "", True))
                     self.say(f"raise Fault({n}, {at}, 'expected an object')")

@@ -517,9 +517,10 @@ class Taker:
             value = f"{options}[{coding}['system'], {coding}['code']]"
             self.say(f"{found}.append({{'n': {n}, 'value': {value}}})")
         self.refuse(f"len({{z['n'] for z in {found}}}) != len({found})")
-        scope, name = self.part(leaf.sources[1])
-        self.refuse(f"{name!r} in {scope}")
-        self.say(f"{scope}[{name!r}] = {found}")
+        with self.under(f"if {found}:"):
+            scope, name = self.part(leaf.sources[1])
+            self.refuse(f"{name!r} in {scope}")
+            self.say(f"{scope}[{name!r}] = {found}")
 
     def questions(self, asked: Sequence[Asked], x: str) -> None:
         """The items of a form, in the form's order."""

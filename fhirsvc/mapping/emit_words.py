@@ -48,8 +48,9 @@ class Words(Leaves):
                 self.say("    " + self.fault(n, one.source, "expected a list"))
                 item = f"i{one.depth}"
                 self.enter(one.source, one.depth)
-                count = f"n{one.depth}, " if self.trace else ""
-                walked = f"enumerate({values})" if self.trace else values
+                counted = self.trace or self.notes
+                count = f"n{one.depth}, " if counted else ""
+                walked = f"enumerate({values})" if counted else values
                 self.say(f"for {count}{item} in {walked}:")
                 self.indent += 1
                 self.parts(one.depth, sources_of(one.inner))
@@ -111,12 +112,14 @@ class Words(Leaves):
         if kind == "string" and not self.trace:
             self.say(f"texts += {value}")
         else:
-            self.say(f"for j, x in enumerate({value}):")
+            self.say(f"for x in {value}:")
             self.indent += 1
             self.check("x", kind, source, n)
-            if self.trace:
-                where = f'f"{self._at(source)}[{{j}}]"'
-                self.say(f't.append((f"{at}.answer[{{j}}].{key}", {where}, {n}))')
+            self.indent -= 1
+        if self.notes:
+            self.say(f"for j in range(len({value})):")
+            self.indent += 1
+            self.note(f"{at}.answer[{{j}}].{key}", f"{self._at(source)}[{{j}}]", n)
             self.indent -= 1
         self.say(f'{into}.append({{{head}, "answer": [{{"{key}": x}} for x in {value}]}})')
         self.indent -= 1

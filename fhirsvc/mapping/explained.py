@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fhirsvc.mapping.derived import origin
 from fhirsvc.mapping.plan import Plan
+
+_REMEMBERED = 10_000  # places kept for each line
 
 
 @dataclass(frozen=True)
@@ -29,17 +31,35 @@ class Traced:
     trace: tuple[Explained, ...]
 
 
-def explained(
-    plan: Plan, steps: list[tuple[str, str | None, int]], record: Mapping[str, Any]
-) -> list[Explained]:
-    """The steps of a traced run with their lines; a derived field by the one it follows from."""
+class Said:
+    """What a line says of its elements: made for each place in the lists around them, once."""
+
+    def __init__(self, element: str, field: str | None, place: str, version: str, how: str) -> None:
+        self._say = element, field, place, version, how
+        self.known: dict[tuple[int, ...], Explained] = {}
+
+    def at(self, places: tuple[int, ...]) -> Explained:
+        """The origin of the element at these places."""
+        element, field, place, version, how = self._say
+        if len(self.known) >= _REMEMBERED:
+            self.known.clear()
+        where = field.format(*places) if field is not None else None
+        found = Explained(element.format(*places), where, place, version, how)
+        self.known[places] = found
+        return found
+
+
+def said(plan: Plan, element: str, field: str | None, n: int) -> Said:
+    """What line ``n`` of a plan says; paths are format strings of the places in their lists."""
+    line = plan.lines[n]
+    how = line.transform or (f"codes {line.codes}" if line.codes else line.kind)
+    return Said(element, field, str(line.mark), plan.file.version, how)
+
+
+def followed(steps: list[Explained], record: Mapping[str, Any]) -> list[Explained]:
+    """Derived fields by the one that each follows from."""
     found = []
-    for element, field, n in steps:
-        line = plan.lines[n]
-        how = line.transform or (f"codes {line.codes}" if line.codes else line.kind)
-        known = origin(record, field) if field else None
-        if known is not None:
-            how = "alert"
-        place = str(line.mark)
-        found.append(Explained(element, known or field, place, plan.file.version, how))
+    for step in steps:
+        known = origin(record, step.field) if step.field else None
+        found.append(step if known is None else replace(step, field=known, transform="alert"))
     return found

@@ -17,7 +17,7 @@ from fhirsvc.fhir.instruments import Form, Instrument
 from fhirsvc.mapping import derived
 from fhirsvc.mapping.coverage import unmapped
 from fhirsvc.mapping.emit import emit
-from fhirsvc.mapping.explained import Traced, explained
+from fhirsvc.mapping.explained import Explained, Traced, followed
 from fhirsvc.mapping.grammar import US_CORE
 from fhirsvc.mapping.labels import unlabelled
 from fhirsvc.mapping.library import Library, read_library
@@ -44,7 +44,8 @@ class _Compiled:
     plan: Plan
     fast: Any  # to dicts
     written: Any  # to dicts whose constants are JSON text already
-    traced: Any
+    noted: Any  # with the origin of every element
+    located: Any  # its faults say where they are
 
 
 class _Shapes:
@@ -66,7 +67,7 @@ class _Shapes:
         if count == _OFTEN:
             names = frozenset(shape)
             plans = [p for c in self._compiled if (p := prune(c.plan, names)) is not None]
-            made = [emit(plan, trace=False) for plan in plans]
+            made = [emit(plan) for plan in plans]
             pairs = zip(plans, made, strict=True)
             self.hot[shape] = [_make(plan, e.source, e.written()) for plan, e in pairs]
         return self._general
@@ -125,7 +126,7 @@ class Mappings:
             for compiled in self._for(record, us_core):
                 compiled.fast(record, out, None)
         except _MISFITS:
-            self.explain(record, us_core)
+            self.locate(record, us_core)
             raise
         return out
 
@@ -145,7 +146,7 @@ class Mappings:
             for make in makers:
                 make(record, out, None)
         except _MISFITS:
-            self.explain(record, us_core)
+            self.locate(record, us_core)
             raise
         out.append(_END)
         return b"\n".join(map(orjson.dumps, out))
@@ -160,18 +161,31 @@ class Mappings:
         if isinstance(record, dict) and record.get("type") == QUESTIONNAIRE:
             return [Traced(resource, ()) for resource in self._questionnaire(record)]
         found = []
+        whole = self._whole(record)
+        for compiled in self._for(whole, us_core):
+            out: list[Resource] = []
+            traces: list[list[Explained]] = []
+            try:
+                compiled.noted(whole, out, traces)
+            except _MISFITS:
+                self.locate(record, us_core)
+                raise
+            for resource, steps in zip(out, traces, strict=True):
+                said = steps if whole is record else followed(steps, whole)
+                found.append(Traced(resource, tuple(said)))
+        return found
+
+    def locate(self, record: Mapping[str, Any], us_core: int = 8) -> None:
+        """Say what of a record does not fit, and where; nothing where all of it does.
+
+        :raises FhirsvcError: INVALID with the JSON path, as ``forward``.
+        """
         record = self._whole(record)
         for compiled in self._for(record, us_core):
-            out: list[Resource] = []
-            traces: list[tuple[str, list[tuple[str, str | None, int]]]] = []
             try:
-                compiled.traced(record, out, traces)
+                compiled.located(record, [], None)
             except Fault as fault:
                 raise self._error(compiled.plan, fault) from None
-            for resource, (_, steps) in zip(out, traces, strict=True):
-                said = tuple(explained(compiled.plan, steps, record))
-                found.append(Traced(resource, said))
-        return found
 
     def _whole(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
         """The record and what follows from it (``derived``)."""
@@ -274,12 +288,13 @@ def setting(library: Library, us_core: int) -> Setting:
 
 
 def _compile(plan: Plan) -> _Compiled:
-    fast, traced = emit(plan, trace=False), emit(plan, trace=True)
+    fast, noted, located = emit(plan), emit(plan, notes=True), emit(plan, trace=True)
     return _Compiled(
         plan,
         _make(plan, fast.source, fast.names),
         _make(plan, fast.source, fast.written()),
-        _make(plan, traced.source, traced.names),
+        _make(plan, noted.source, noted.names),
+        _make(plan, located.source, located.names),
     )
 
 
