@@ -75,6 +75,7 @@ def _settings(path: Path) -> Settings:
         database_url=f"sqlite:///{path}",
         engine_url="",
         mappings="",
+        site="",
         log_level="error",
         sweep_s=0.05,
     )

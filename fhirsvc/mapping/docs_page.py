@@ -74,7 +74,7 @@ def _record(library: Library, record: str) -> str:
     skipped = {name: why for f in files for name, (why, _) in f.skipped.items()}
     rows = "".join(
         _field(field, to.get(name, []), _why(name, skipped))
-        for name, field in known_fields(record).items()
+        for name, field in {**known_fields(record), **library.site.fields.get(record, {})}.items()
         if name not in HOUSEKEEPING
     )
     becomes = ", ".join(sorted({words(f.resource).capitalize() for f in files}))

@@ -120,6 +120,8 @@ def _newer(record: Any, number: int) -> dict[str, Any]:
         changed[field] = f"edit{number}@clinic.example"
     elif record["type"] == "goal":
         changed["outcome"] = f"Looked at again, number {number}."
+    elif record["type"] == "consent":
+        changed["text"] = f"Looked at again, number {number}."
     elif record["type"] == "episode":
         changed["level_of_care_text"] = f"Looked at again, number {number}."
     elif record["type"] == "referral":

@@ -15,6 +15,7 @@ from fhirsvc.errors import Finding
 from fhirsvc.fhir.validate import validate
 from fhirsvc.mapping.back import Back
 from fhirsvc.mapping.codes import lint
+from fhirsvc.mapping.docs_page import page
 from fhirsvc.mapping.forward import Mappings, check
 from fhirsvc.mapping.library import read_library
 from fhirsvc.mapping.map_schema import SCHEMAS
@@ -204,3 +205,13 @@ def test_editors_know_a_sites_files(name: str):
             spoilt, _ = parse(TEXTS[name].replace(old, new, 1), name)
             assert spoilt is not None
             assert list(validator.iter_errors(spoilt.plain())), new
+
+
+def test_reviewers_see_a_sites_fields():
+    """On the page of ``map docs``: where they go, or why they stay."""
+    shown = page(_mappings().library, "0.0")
+    for name in SITE:
+        assert f"<code>site.{name}</code>" in shown
+    assert "stays with the house" in shown
+    assert "Evening track" in shown
+    assert "site.track" not in page(mappings().library, "0.0")
