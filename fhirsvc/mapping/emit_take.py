@@ -365,25 +365,26 @@ class Taker:
         return None
 
     def _constant_in(self, group: Group, x: str, deep: int) -> str | None:
-        """The first thing in a group that tells it: its key, a constant, a code's table."""
+        """What tells a group: its key, or else its first constant and the type it refers to."""
         for slot in group.slots:
-            name, first = slot.element.name, slot.nodes[0]
+            first = slot.nodes[0]
             if isinstance(first, Leaf) and first.is_key:
                 return f"{x}.get('id', '').startswith({first.arg!r})"
+        tells: dict[bool, str] = {}  # by whether it is a reference: the first of each
         for slot in group.slots:
             name, first = slot.element.name, slot.nodes[0]
-            if len(slot.nodes) != 1 or slot.element.many:
+            if len(slot.nodes) != 1 or slot.element.many or first.test is not None:
                 continue
-            if isinstance(first, Const) and first.test is None:
-                return f"{x}.get({name!r}) == {self.constant(first.value)}"
-            if isinstance(first, Leaf) and first.op == "reference":
+            if isinstance(first, Const):
+                tells.setdefault(False, f"{x}.get({name!r}) == {self.constant(first.value)}")
+            elif isinstance(first, Leaf) and first.op == "reference":
                 reference = f"({x}.get({name!r}) or EMPTY).get('reference', '')"
-                return f"{reference}.startswith({first.arg[0]!r})"
-            if isinstance(first, Group) and deep and first.test is None:
+                tells.setdefault(True, f"{reference}.startswith({first.arg[0]!r})")
+            elif isinstance(first, Group) and deep:
                 inner = self._constant_in(first, f"({x}.get({name!r}) or EMPTY)", deep - 1)
                 if inner is not None:
-                    return inner
-        return None
+                    tells.setdefault(False, inner)
+        return " and ".join(tells.values()) or None
 
     # ---- leaves -------------------------------------------------------------------------
 
