@@ -114,15 +114,16 @@ class Back:
         :returns: a record for each that any resource spoke of, the findings, the readings.
         """
         returned = Returned()
-        flat, names = entries(resources, returned.findings)
+        given = resources if isinstance(resources, list) else list(resources)
+        if not onto and not base and (done := self.quick.read(given, known or {})).whole:
+            returned.records += done.records.values()
+            returned.findings += [_follows(one) for one in done.passed]
+            return returned
+        flat, names = entries(given, returned.findings)
         strange = list(returned.findings)
         if onto or base:
             return self.by_readers(flat, names, onto or {}, dict(known or {}), base, returned)
         done = self.quick.read(flat, known or {})
-        if not done.left:
-            returned.records += done.records.values()
-            returned.findings += [_follows(one) for one in done.passed]
-            return returned
         wanted = {id(one) for one in done.left} if done.records else None
         houses = done.houses()
         links = dict(known or {})

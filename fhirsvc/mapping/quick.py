@@ -55,11 +55,19 @@ class Done:
     records: dict[Key, Record]
     left: list[Record]
     passed: list[Record]
-    of: list[tuple[Key, Record, House]]
+    of: list[tuple[Key, Record, Entry, list[str]]]
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left to the readers."""
+        return not self.left
 
     def houses(self) -> dict[int, House]:
         """What each resource that says so is here, by ``id()``."""
-        return {id(resource): house for _, resource, house in self.of}
+        return {
+            id(resource): House(entry.record, tuple(ids), entry.aim.part)
+            for _, resource, entry, ids in self.of
+        }
 
 
 class Quick:
@@ -106,7 +114,7 @@ class Quick:
         """The records that are read whole, and what is left to the readers."""
         found: dict[Key, Record] = {}
         late: dict[Key, list[Any]] = {}
-        of: list[tuple[Key, Record, House]] = []
+        of: list[tuple[Key, Record, Entry, list[str]]] = []
         left: list[Record] = []
         passed: list[Record] = []
         unusual: set[Key] = set()
@@ -123,7 +131,7 @@ class Quick:
                 passed.append(resource)
                 continue
             key = (entry.record, ids[0])
-            of.append((key, resource, House(entry.record, tuple(ids), entry.aim.part)))
+            of.append((key, resource, entry, ids))
             if key not in found:
                 found[key] = {"type": entry.record, "id": ids[0]}
                 late[key] = []
@@ -141,7 +149,7 @@ class Quick:
             except MISFITS:
                 unusual.add(key)
         if unusual:
-            left += [resource for key, resource, _ in of if key in unusual]
+            left += [one[1] for one in of if one[0] in unusual]
             found = {key: record for key, record in found.items() if key not in unusual}
         return Done(found, left, passed, of)
 
