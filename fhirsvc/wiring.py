@@ -179,8 +179,9 @@ class LateMappings:
         return Mappings.load(shipped.mappings(self._folder, self._site))
 
     def check(self, record: object) -> list[Finding]:
-        """What is wrong with a record; only a site's fields need the mappings read."""
-        return self.mappings.check(record) if self._site else check(record)
+        """What is wrong with a record; only a site's fields and instruments need the mappings."""
+        asked = isinstance(record, dict) and record.get("type") in ("assessment", "goal")
+        return self.mappings.check(record) if self._site or asked else check(record)
 
     def forward(self, record: Mapping[str, Any], us_core: int) -> list[dict[str, Any]]:
         """The resources of one record."""

@@ -75,15 +75,16 @@ def _accept(publisher: Publisher, rows: list[Row]) -> Iterator[dict[str, object]
 
 
 def _said(receipt: Receipt) -> dict[str, object]:
+    findings = [finding_json(one) for one in receipt.findings]
     if receipt.outcome == "refused":
-        findings = [finding_json(one) for one in receipt.findings]
         return {"outcome": "refused", "findings": findings}
-    return {
+    said = {
         "outcome": receipt.outcome,
         "type": receipt.type,
         "id": receipt.id,
         "version": receipt.version,
     }
+    return {**said, "findings": findings} if findings else said  # warnings
 
 
 def _expect(content_type: str) -> None:

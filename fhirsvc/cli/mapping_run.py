@@ -16,7 +16,6 @@ from fhirsvc.cli.inputs import Given
 from fhirsvc.errors import FhirsvcError, Finding
 from fhirsvc.fhir.scoring import change
 from fhirsvc.mapping.achievement import Direction, Result, judged, results_of
-from fhirsvc.mapping.derived import mismatches
 from fhirsvc.mapping.forward import Mappings
 
 CHUNK = 200  # records
@@ -112,9 +111,10 @@ class _Runner:
         done = Chunk(len(chunk))
         made: list[bytes] = []
         for one in chunk:
-            findings = one.row.findings or self._mappings.check(one.row.record)
-            if not findings and one.row.record is not None:
-                findings = self._map(one.row.record, made, done)
+            findings = [*one.row.findings] or self._mappings.check(one.row.record)
+            good = all(finding.severity != "error" for finding in findings)
+            if good and one.row.record is not None:
+                findings += self._map(one.row.record, made, done)
             done.findings += [
                 Located(one.file, one.line, finding, one.locate(finding)) for finding in findings
             ]
@@ -135,7 +135,7 @@ class _Runner:
                     done.forms[form["id"]] = self._form(form)
         except FhirsvcError as error:
             return [Finding(str(error.category), error.message, error.where)]
-        return mismatches(record, self._mappings.library.instruments)
+        return []
 
     def _moved(self, instrument: str, before: int, after: int) -> Direction | None:
         known = self._mappings.library.instruments.get(instrument)

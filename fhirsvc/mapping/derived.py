@@ -13,6 +13,7 @@ from typing import Any
 from fhirsvc.errors import Finding
 from fhirsvc.fhir.instruments import Alert, Instrument
 from fhirsvc.fhir.scoring import alerts, answers_of, recount
+from fhirsvc.mapping.lines import did_you_mean
 from fhirsvc.records import Field, fields
 
 ALERTS = "alerts"
@@ -67,18 +68,23 @@ def derive(record: Mapping[str, Any], instruments: Mapping[str, Instrument]) -> 
     return record
 
 
-def mismatches(record: Mapping[str, Any], instruments: Mapping[str, Instrument]) -> list[Finding]:
-    """Where an assessment states a total, band or part score that its answers do not bear out.
+def judged(record: Mapping[str, Any], instruments: Mapping[str, Instrument]) -> list[Finding]:
+    """What is wrong with what a sound record says of instruments, each at its JSON path.
 
-    Every finding is a warning at its JSON path: what was stated goes out as it was stated.
+    An error where the mappings have no such instrument: nothing could be made of it. A warning
+    where an assessment states a total, band or part score that its answers do not bear out: what
+    was stated goes out as it was stated.
     """
+    kind = record.get("type")
+    part = {"assessment": "instruments", "goal": "objectives"}.get(str(kind), "")
     found: list[Finding] = []
-    if record.get("type") != "assessment":
-        return found
-    for index, result in enumerate(record.get("instruments", ())):
-        instrument = instruments.get(result["instrument"])
-        if instrument is not None:
-            found += recount(instrument, result, where=f"$.instruments[{index}]")
+    for index, one in enumerate(record.get(part, ())):
+        where, name = f"$.{part}[{index}]", one.get("instrument")
+        if name is not None and name not in instruments:
+            message = "the mappings have no such instrument" + did_you_mean(name, instruments)
+            found.append(Finding("unknown-instrument", message, f"{where}.instrument"))
+        elif kind == "assessment":
+            found += recount(instruments[name], one, where=where)
     return found
 
 

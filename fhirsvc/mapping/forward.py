@@ -105,8 +105,13 @@ class Mappings:
         return cls(library)
 
     def check(self, record: object) -> list[Finding]:
-        """What is wrong with a record, the fields of the site (``Library.site``) included."""
-        return check_record(record, self.library.site.schemas)
+        """What is wrong with a record: as its type is checked, with the site's fields, and what it
+        says of instruments. Warnings stop nothing.
+        """
+        findings = check_record(record, self.library.site.schemas)
+        if findings or not isinstance(record, dict):
+            return findings
+        return derived.judged(record, self.library.instruments)
 
     def records(self) -> tuple[str, ...]:
         """The record types that have a mapping."""

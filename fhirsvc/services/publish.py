@@ -27,7 +27,8 @@ Outcome = Literal["created", "changed", "unchanged", "refused"]
 class Receipt:
     """What became of one record; ``index`` is its place in what was handed over.
 
-    ``type``, ``id`` and ``version`` are empty for a refused one, and ``findings`` say why.
+    ``type``, ``id`` and ``version`` are empty for a refused one, and ``findings`` say why; those of
+    another are warnings.
     """
 
     index: int
@@ -57,6 +58,7 @@ class _Incoming:
     key: RecordKey
     body: str
     hash: str
+    findings: tuple[Finding, ...] = ()  # warnings
 
 
 _BESIDE = -1  # the index of what came with another record
@@ -155,12 +157,12 @@ class Publisher:
             return Receipt(index, "refused", findings=tuple(findings))
         if not isinstance(record, dict):
             raise FhirsvcError(Category.FAULT, "the check passed what is not an object")
-        return _incoming(index, record)
+        return _incoming(index, record, tuple(findings))
 
 
-def _incoming(index: int, record: dict[str, Any]) -> _Incoming:
+def _incoming(index: int, record: dict[str, Any], findings: tuple[Finding, ...] = ()) -> _Incoming:
     key = (str(record["type"]), str(record["id"]))
-    return _Incoming(index, key, orjson.dumps(record).decode(), fingerprint(record))
+    return _Incoming(index, key, orjson.dumps(record).decode(), fingerprint(record), findings)
 
 
 def _batches(given: Iterator[tuple[int, object]]) -> Iterator[list[tuple[int, object]]]:
@@ -187,12 +189,12 @@ def _store(
             raise FhirsvcError(Category.CONFLICT, message, "/".join(one.key))
         if known_hash == one.hash:
             if one.index != _BESIDE:
-                receipts.append(Receipt(one.index, "unchanged", *one.key, number))
+                receipts.append(Receipt(one.index, "unchanged", *one.key, number, one.findings))
             continue
         known[one.key] = (number + 1, one.hash)
         outcome: Outcome = "changed" if number else "created"
         if one.index != _BESIDE:
-            receipts.append(Receipt(one.index, outcome, *one.key, number + 1))
+            receipts.append(Receipt(one.index, outcome, *one.key, number + 1, one.findings))
         versions.append(Version(*one.key, number + 1, one.body, one.hash, now, correlation_id))
     records.save(tx, versions)
     newest = {one.key: one for one in versions}

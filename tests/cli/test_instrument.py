@@ -7,16 +7,22 @@ from typing import Any
 
 import orjson
 import pytest
-from conftest import first
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fhirsvc import shipped
 from fhirsvc.mapping.from_questionnaire import written
 
 LOINC = "http://loinc.org"
 ORDINAL = "http://hl7.org/fhir/StructureDefinition/ordinalValue"
 WEIGHT = "http://hl7.org/fhir/StructureDefinition/itemWeight"
 NEVER, OFTEN, ALWAYS = ("LA6270-8", "Never"), ("LA10044-8", "Often"), ("LA9933-8", "Always")
+
+
+def first(type: str) -> dict[str, Any]:
+    """The demo's first record of a type."""
+    found: dict[str, Any] = orjson.loads(shipped.demo()[f"{type}.ndjson"].splitlines()[0])
+    return found
 
 
 def option(answer: tuple[str, str], worth: int | None, url: str = ORDINAL) -> dict[str, Any]:
@@ -154,8 +160,6 @@ def test_nothing_else_of_the_folder_changes(shell, add):
 @pytest.mark.parametrize("to", [(), ("--to", "q.json"), ("--to", "SHIPPED")])
 def test_a_folder_that_cannot_be_written_to_is_usage(shell, to):
     """None named, a file, the folder that ships."""
-    from fhirsvc import shipped
-
     folder = str(shipped.__path__[0]) + "/mappings"
     file = shell.file("q.json", form())
     result = shell("instrument", "add", file, *[folder if o == "SHIPPED" else o for o in to])
@@ -375,3 +379,20 @@ def test_a_score_that_the_answers_do_not_bear_out_is_a_warning(shell):
     assert "0 passed over" in result.stderr
     made = [orjson.loads(line) for line in result.stdout.splitlines()]
     assert [10] == [r["valueQuantity"]["value"] for r in made if r["resourceType"] == "Observation"]
+
+
+def test_what_is_loaded_is_counted_again_and_kept(shell):
+    """load warns and accepts; an instrument that nobody knows is refused before it is stored."""
+    record = first("assessment")
+    items = [{"n": str(n), "value": 1} for n in range(1, 11)]
+    result = {"result_id": "r1", "instrument": "dast-10", "administered_at": record["started_at"]}
+    record["instruments"] = [{**result, "items": items, "total": 10}]
+    done = shell("load", shell.file("a.ndjson", record))
+    assert 0 == done.exit_code
+    assert "$.instruments[0].total: warning" in done.stdout
+    assert "1 created" in done.stdout
+    record["instruments"] = [{**result, "instrument": "dast10", "total": 10}]
+    done = shell("load", shell.file("b.ndjson", record))
+    assert 1 == done.exit_code
+    assert "$.instruments[0].instrument: error: the mappings have no such" in done.stdout
+    assert "1 refused" in done.stdout

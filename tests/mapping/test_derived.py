@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shipped_clinic import ROOT, mappings, records
 
 from fhirsvc.fhir.scoring import alerts, answers_of
-from fhirsvc.mapping.derived import FIELDS, derive, is_derived, mismatches
+from fhirsvc.mapping.derived import FIELDS, derive, is_derived, judged
 from fhirsvc.records import TYPES, fields
 
 INSTRUMENTS = mappings().library.instruments
@@ -155,17 +155,27 @@ def test_a_result_goes_out_as_a_score_a_risk_or_why_there_is_none(stated, elemen
 
 
 def test_what_an_assessment_states_is_counted_again():
-    """A warning at its place; the demo clinic has nothing to count again; others are not asked."""
+    """A warning at its place; the demo clinic has nothing to count again."""
     record = case()
     record["instruments"][0] |= {"total": 18, "severity": "mild"}
-    found = mismatches(record, INSTRUMENTS)
     assert [("total-mismatch", "$.instruments[0].total", "warning"),
             ("severity-mismatch", "$.instruments[0].severity", "warning")] == [
-        (f.rule, f.where, f.severity) for f in found
+        (f.rule, f.where, f.severity) for f in judged(record, INSTRUMENTS)
     ]  # fmt: skip
-    assert [] == [f for r in records() for f in mismatches(r, INSTRUMENTS)]
-    record["instruments"][0]["instrument"] = "another"
-    assert [] == mismatches(record, INSTRUMENTS)
+    assert [] == [f for r in records() for f in mappings().check(r)]
+
+
+def test_an_instrument_that_the_mappings_do_not_have_is_an_error():
+    """Of a result and of an objective: nothing could be made of it."""
+    record = case()
+    record["instruments"][0]["instrument"] = "phq9"
+    (found,) = judged(record, INSTRUMENTS)
+    assert ("unknown-instrument", "$.instruments[0].instrument", "error") == (
+        found.rule, found.where, found.severity
+    )  # fmt: skip
+    assert "did you mean 'phq-9'?" in found.message
+    goal = {"type": "goal", "objectives": [{"text": "x"}, {"instrument": "x"}]}
+    assert ["$.objectives[1].instrument"] == [f.where for f in judged(goal, INSTRUMENTS)]
 
 
 @given(st.lists(st.tuples(st.sampled_from("123456789"), st.integers(-1, 4) | st.none())))
