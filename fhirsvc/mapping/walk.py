@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,7 +52,7 @@ class Walk(Items):
             name = slot.element.name
             raw = value.get(name)
             if raw is None and slot.element.choice:
-                name, raw = self.stand_in(group, slot, value, at)
+                name, raw = self.stand_in(group, slot, value, seen)
             if raw is None:
                 continue
             seen.add(name)
@@ -68,19 +69,17 @@ class Walk(Items):
                 self.notes.leave(address, name, raw, f"{at}.{name}")
 
     def stand_in(
-        self, group: Group, slot: Slot, value: Mapping[str, Any], at: str
+        self, group: Group, slot: Slot, value: Mapping[str, Any], seen: set[str]
     ) -> tuple[str, Any]:
         """Another type of the same choice, where its value says the same."""
         element, node = slot.element, slot.nodes[0]
-        own = {s.element.name for s in group.slots}
+        own = {s.element.name for s in group.slots} | seen
         for other in definition(group.type).choices().get(element.choice or "", ()):
             raw = value.get(other.name)
             if raw is None or other.name in own or not isinstance(node, Leaf):
                 continue
-            try:
+            with contextlib.suppress(Unread):  # then it is left over, and told
                 return other.name, self.adapted(node, other.type, raw)
-            except Unread as problem:
-                self.notes.unread(problem, f"{at}.{other.name}")
         return element.name, None
 
     def slot(self, slot: Slot, raw: Any, at: str, address: Address, scopes: list[Scope]) -> None:

@@ -117,6 +117,14 @@ class _Maker:
                 continue
             if inner.required or self.draw(st.integers(0, 2)) == 0:
                 part[name] = self.value(inner)
+        if not part:  # a part that says nothing is not what anybody writes
+            simple = [
+                f
+                for p, f in self.fields.items()
+                if p.startswith(prefix) and "." not in p[len(prefix) :] and f.kind != "object"
+            ]
+            chosen = simple[self.draw(st.integers(0, len(simple) - 1))]
+            part[chosen.path.removeprefix(prefix)] = self.value(chosen)
         return part
 
     def change(self, record: dict[str, Any]) -> None:
