@@ -185,10 +185,10 @@ def test_bad_input_is_told(bad: Bad):
 # A file of the mappings, what is changed in it, and the line that `map check` prints first.
 MAPPINGS = [
     ("goal/Goal.yaml", "{from: statement,", "{from: statment,",
-     "goal/Goal.yaml:13:3: error: goal has no field 'statment'; did you mean 'statement'? "
+     "goal/Goal.yaml:14:3: error: goal has no field 'statment'; did you mean 'statement'? "
      "[unknown-field]"),
     ("goal/Goal.yaml", "  startDate:", "\tstartDate:",
-     "goal/Goal.yaml:15:1: error: found character '\\t' that cannot start any token [yaml]"),
+     "goal/Goal.yaml:16:1: error: found character '\\t' that cannot start any token [yaml]"),
     ("codes/referral_task_status.yaml", "prefer: {in-progress: scheduled}", "",
      "'prefer' must name one of them [inverse]"),
     ("instruments/phq-9.yaml", "range: [0, 27]", "range: [0, 26]",
