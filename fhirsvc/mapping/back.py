@@ -20,6 +20,7 @@ from fhirsvc.errors import Finding, Severity
 from fhirsvc.mapping.derived import is_derived
 from fhirsvc.mapping.entries import Located, entries, name_of
 from fhirsvc.mapping.forward import setting
+from fhirsvc.mapping.graft import graft
 from fhirsvc.mapping.inverse import ONE_WAY
 from fhirsvc.mapping.library import Library
 from fhirsvc.mapping.links import House, Links
@@ -97,6 +98,21 @@ class Back:
         """Whether a mapping reads a resource; those that follow from a record are not read."""
         reader = self.reader(resource, Known(Links(systems=self.systems), self.also))
         return reader is not None and not _derived(reader)
+
+    def onto_existing(
+        self,
+        made: Record,
+        existing: Record,
+        known: Mapping[str, House] | None = None,
+        base: str = "",
+    ) -> Record:
+        """What mapping made, with all that the EHR's resource has and no line reads.
+
+        :param known: what references of the EHR are here, as for ``records``.
+        """
+        whole = Known(Links(dict(known or {}), base, self.systems), self.also)
+        reader = self.reader(made, whole)
+        return made if reader is None else graft(reader, made, existing, whole)
 
     def records(
         self,

@@ -513,6 +513,7 @@ class Taker:
         self.say(f"{known} = {links}[{self.look(leaf.sources[0])}]")
         self.say(f"{found} = []")
         with self.under(f"for {item} in {x}:"):
+            self.refuse(f"len({item}) != 3 or len({item}['answer']) != 1")
             self.say(f"{n}, {options} = {known}[{item}['linkId']]")
             self.say(f"{coding} = {item}['answer'][0]['valueCoding']")
             value = f"{options}[{coding}['system'], {coding}['code']]"
@@ -534,6 +535,7 @@ class Taker:
             repeats = group and one.source is not None and bool(one.question.each)
             with self.under(f"while {fits}:" if repeats else f"if {fits}:"):
                 self.say(f"{at} += 1")
+                self.refuse(f"len({item}) != {4 if repeats else 3}")
                 if not group:
                     self.answer(one, item)
                 elif not repeats:
@@ -574,7 +576,7 @@ class Taker:
             self.refuse(f"not {made} or {name!r} in {scope}")
             self.say(f"{scope}[{name!r}] = {made}")
             return
-        self.refuse(f"len({answers}) != 1")
+        self.refuse(f"len({answers}) != 1 or len({answers}[0]) != 1")
         self.say(f"{made} = {answers}[0][{value!r}]")
         if words:
             self.say(f"{made} = {words}[{made}]")

@@ -53,9 +53,17 @@ class Items(Leaves):
             if value is None:
                 self.notes.find("unknown-answer", "this is none of the item's answers", place)
                 continue
+            self.place(item, place, (*address, ("item", leaf.n, _link(item))))
             self.reading.carried += 1
             scope = owner.list_at(answers.path).setdefault(known[0], Scope())
             scope.values["n",], scope.values["value",] = known[0], value
+
+    def place(self, item: dict[str, Any], at: str, address: Address) -> None:
+        """Where an item is, and what of it no line reads."""
+        self.reading.places[address] = item
+        for name, raw in item.items():
+            if name not in _ITEM:
+                self.notes.leave(address, name, raw, f"{at}.{name}")
 
     def _questions(
         self,
@@ -77,7 +85,7 @@ class Items(Leaves):
             inner = item.get("item")
             inner = inner if isinstance(inner, list) else []
             step = ("item", leaf.n, f"{one.question.linkId}#{item.get('id', '')}")
-            self.reading.places[*address, step] = item
+            self.place(item, place, (*address, step))
             if one.question.type != "group":
                 self._answer(one, item, place, scopes)
             elif one.source is None or not one.question.each:
@@ -158,4 +166,5 @@ def _answered(item: Mapping[str, Any], options: Mapping[object, int]) -> int | N
     return int(value) if value in options.values() else None
 
 
+_ITEM = frozenset({"id", "linkId", "definition", "text", "answer", "item"})
 _NUMERIC = ("valueInteger", "valueDecimal", "valueQuantity", "valueString")

@@ -156,15 +156,20 @@ class Leaves:
         put = [self.notes.put(scopes, source, part, at) for source, part in pairs]
         return all(put)
 
-    def _reference(self, leaf: Leaf, value: Any, at: str, _: Address, scopes: list[Scope]) -> bool:
-        if not isinstance(value, dict):
-            raise Unread("type", "expected a Reference")
+    def referred(self, leaf: Leaf, value: dict[str, Any], scopes: list[Scope]) -> str | None:
+        """The ids that a reference names, joined by "/"; None where they are not known."""
         hints = tuple(self.notes.hint(scopes, source) for source in leaf.sources)
         notes = self.notes
         ids = find(value, self.aims[leaf.n], notes.contained, notes.known.links, hints)
-        if ids is None:
+        return None if ids is None else "/".join(ids)
+
+    def _reference(self, leaf: Leaf, value: Any, at: str, _: Address, scopes: list[Scope]) -> bool:
+        if not isinstance(value, dict):
+            raise Unread("type", "expected a Reference")
+        notes, said = self.notes, self.referred(leaf, value, scopes)
+        if said is None:
             raise Unread("unresolved", f"nothing known here is what this {_kind(leaf)} refers to")
-        pairs = zip(leaf.sources, ids, strict=True)
+        pairs = zip(leaf.sources, said.split("/"), strict=True)
         put = [notes.put(scopes, source, one, at) for source, one in pairs]
         return all(put)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fhirsvc.fhir.definitions import definition
-from fhirsvc.mapping.inverse import ONE_WAY, Inverse, Unread
+from fhirsvc.mapping.inverse import ONE_WAY, Inverse, Unread, coding_key
 from fhirsvc.mapping.links import Aim
 from fhirsvc.mapping.notes import Address, Notes, Reading, Scope, Tie
 from fhirsvc.mapping.plan import Const, Each, Group, Leaf, Node, Slot, Test
@@ -194,7 +194,7 @@ class Walk(Items):
         if each.test is not None and each.test.source.depth == each.depth:
             self.matched(each.test, below)
         if isinstance(each.node, Leaf):
-            step = (slot.element.name, each.node.n, str(at.rpartition("[")[2]))
+            step = (slot.element.name, each.node.n, self.item_key(each.node, value, below))
             if not self.leaf(each.node, value, at, (*address, step), below):
                 scopes[each.source.depth].partial.add(each.source.path)
                 return
@@ -215,6 +215,14 @@ class Walk(Items):
             owner.values.setdefault(each.source.path, []).append(item.values[()])
         elif key is not None and key != ".":
             keep(owner, each.source.path, key, item)
+
+    def item_key(self, leaf: Leaf, value: Any, scopes: list[Scope]) -> str:
+        """What tells an item that is one value: whom it refers to, or all that it says."""
+        if leaf.op == "reference" and isinstance(value, dict):
+            return self.referred(leaf, value, scopes) or str(value.get("reference"))
+        coding = value.get("coding") if isinstance(value, dict) else None
+        first = coding[0] if isinstance(coding, list) and coding else value
+        return str(coding_key(first, self.notes.known.also) or value)
 
     @staticmethod
     def key_of(group: Group, value: Mapping[str, Any]) -> str | None:

@@ -39,8 +39,8 @@ def _page() -> str:
         "Each example of US Core 8.0.0 and of Gravity's SDOH Clinical Care, read by the shipped",
         "mappings without a record to put it onto (`fhirsvc map back`). *Carried* names elements",
         "that are in the record; *reported* the places that were not understood or that no line",
-        "reads, with the rule ([mapping-rules.md](mapping-rules.md)). Nothing is guessed: a reference to",
-        "somebody unknown is reported, and the record is partial. Written by",
+        "reads, with the rule ([mapping-rules.md](mapping-rules.md)). Nothing is guessed: a",
+        "reference to somebody unknown is reported, and the record is partial. Written by",
         "`tests/mapping/test_examples.py`.",
     ]
     for guide, title in GUIDES.items():
