@@ -7,7 +7,6 @@ does not fit is run once more through the traced form of the same code, which sa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -15,8 +14,8 @@ import orjson
 from fhirsvc.errors import Category, FhirsvcError, Finding
 from fhirsvc.fhir.instruments import Form, Instrument
 from fhirsvc.mapping import derived
+from fhirsvc.mapping.compiled import Compiled, Shapes, compile_plan
 from fhirsvc.mapping.coverage import unmapped
-from fhirsvc.mapping.emit import emit
 from fhirsvc.mapping.explained import Explained, Traced, followed
 from fhirsvc.mapping.grammar import US_CORE
 from fhirsvc.mapping.labels import unlabelled
@@ -24,9 +23,8 @@ from fhirsvc.mapping.library import Library, read_library
 from fhirsvc.mapping.lines import MappingFile
 from fhirsvc.mapping.must_support import unsupported
 from fhirsvc.mapping.plan import Plan
-from fhirsvc.mapping.prune import prune
 from fhirsvc.mapping.resolve import resolve
-from fhirsvc.mapping.runtime import NAMESPACE, Fault
+from fhirsvc.mapping.runtime import Fault
 from fhirsvc.mapping.setting import Setting
 from fhirsvc.records import TYPES, fields
 from fhirsvc.records import check as check_record
@@ -34,43 +32,7 @@ from fhirsvc.records import check as check_record
 Resource = dict[str, Any]
 QUESTIONNAIRE = "questionnaire"  # a form as a record; nobody sends it, it goes with its answers
 _MISFITS = (Fault, KeyError, TypeError, AttributeError, ValueError)
-_OFTEN = 100  # records of one shape before code is made for it
-_MOST_SHAPES = 500
 _END: Any = orjson.Fragment(b"")  # the last line ends too
-
-
-@dataclass(frozen=True)
-class _Compiled:
-    plan: Plan
-    fast: Any  # to dicts
-    written: Any  # to dicts whose constants are JSON text already
-    noted: Any  # with the origin of every element
-    located: Any  # its faults say where they are
-
-
-class _Shapes:
-    """The makers of JSON for one record type: for any record, and for the shapes that recur."""
-
-    def __init__(self, compiled: list[_Compiled]) -> None:
-        self._compiled = compiled
-        self._general = [c.written for c in compiled]
-        self._counts: dict[tuple[str, ...], int] = {}
-        self.hot: dict[tuple[str, ...], list[Any]] = {}
-
-    def met(self, record: Mapping[str, Any]) -> list[Any]:
-        """The makers for a record whose shape is not hot yet; counts it."""
-        shape = tuple(record)
-        count = self._counts.get(shape, 0) + 1
-        if len(self._counts) >= _MOST_SHAPES and shape not in self._counts:
-            return self._general
-        self._counts[shape] = count
-        if count == _OFTEN:
-            names = frozenset(shape)
-            plans = [p for c in self._compiled if (p := prune(c.plan, names)) is not None]
-            made = [emit(plan) for plan in plans]
-            pairs = zip(plans, made, strict=True)
-            self.hot[shape] = [_make(plan, e.source, e.written()) for plan, e in pairs]
-        return self._general
 
 
 class MappingsError(FhirsvcError):
@@ -88,8 +50,8 @@ class Mappings:
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        self._compiled: dict[tuple[str, int], list[_Compiled]] = {}
-        self._shapes: dict[int, dict[str, _Shapes]] = {version: {} for version in US_CORE}
+        self._compiled: dict[tuple[str, int], list[Compiled]] = {}
+        self._shapes: dict[int, dict[str, Shapes]] = {version: {} for version in US_CORE}
 
     @classmethod
     def load(cls, texts: Mapping[str, str]) -> Mappings:
@@ -156,8 +118,8 @@ class Mappings:
         out.append(_END)
         return b"\n".join(map(orjson.dumps, out))
 
-    def _prepare(self, record: Mapping[str, Any], us_core: int) -> _Shapes:
-        found = _Shapes(self._for(record, us_core))
+    def _prepare(self, record: Mapping[str, Any], us_core: int) -> Shapes:
+        found = Shapes(self._for(record, us_core))
         self._shapes[us_core][record["type"]] = found
         return found
 
@@ -229,7 +191,7 @@ class Mappings:
                 return [asked.questionnaire()]
         raise FhirsvcError(Category.INVALID, "no such instrument or form", "$.id")
 
-    def _for(self, record: Mapping[str, Any], us_core: int) -> list[_Compiled]:
+    def _for(self, record: Mapping[str, Any], us_core: int) -> list[Compiled]:
         if not isinstance(record, dict):
             raise FhirsvcError(Category.INVALID, "a record is an object", "$")
         kind = record.get("type")
@@ -240,14 +202,14 @@ class Mappings:
             self._compiled[key] = self._compile(kind, us_core)
         return self._compiled[key]
 
-    def _compile(self, record_type: str, us_core: int) -> list[_Compiled]:
+    def _compile(self, record_type: str, us_core: int) -> list[Compiled]:
         found = []
         # What is derived comes last: a value that does not fit is refused where it stands.
         for file in sorted(self.library.files, key=_is_derived):
             if file.record == record_type:
                 plan = resolve(file, setting(self.library, us_core)).plan
                 if plan is not None:
-                    found.append(_compile(plan))
+                    found.append(compile_plan(plan))
         if not found:
             message = f"no mapping makes FHIR of {record_type} records"
             raise FhirsvcError(Category.UNSUPPORTED, message, "$.type")
@@ -290,24 +252,6 @@ def setting(library: Library, us_core: int) -> Setting:
         instruments=library.instruments,
         us_core=us_core,
     )
-
-
-def _compile(plan: Plan) -> _Compiled:
-    fast, noted, located = emit(plan), emit(plan, notes=True), emit(plan, trace=True)
-    return _Compiled(
-        plan,
-        _make(plan, fast.source, fast.names),
-        _make(plan, fast.source, fast.written()),
-        _make(plan, noted.source, noted.names),
-        _make(plan, located.source, located.names),
-    )
-
-
-def _make(plan: Plan, source: str, names: dict[str, Any]) -> Any:
-    scope: dict[str, Any] = {**NAMESPACE, **names}
-    code = compile(source, f"<{plan.file.file}>", "exec")
-    exec(code, scope)  # noqa: S102 - written from a checked plan; names and texts are quoted
-    return scope["make"]
 
 
 def _is_derived(file: MappingFile) -> bool:

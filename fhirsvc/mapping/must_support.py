@@ -21,6 +21,8 @@ BASE = "http://hl7.org/fhir/us/core/StructureDefinition/"
 ROUTES: tuple[tuple[str, str | None, str], ...] = (
     ("Observation", "survey", "us-core-observation-screening-assessment"),
     ("Observation", "76690-7", "us-core-observation-sexual-orientation"),
+    ("Observation", "75773-2", "us-core-treatment-intervention-preference"),
+    ("Observation", "95541-9", "us-core-care-experience-preference"),
     ("Condition", "encounter-diagnosis", "us-core-condition-encounter-diagnosis"),
     ("Condition", None, "us-core-condition-problems-health-concerns"),
 )

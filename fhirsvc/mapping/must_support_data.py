@@ -63,6 +63,20 @@ PROFILES: dict[str, str] = {
         "dataAbsentReason hasMember derivedFrom"
     ),
     "us-core-observation-sexual-orientation": ("Observation: status! code! subject! effective[x]"),
+    "us-core-treatment-intervention-preference": (
+        "Observation: status!@78 category@78 code!@78 subject!@78 effective[x]@78 value[x]@78"
+    ),
+    "us-core-care-experience-preference": (
+        "Observation: status!@78 category@78 code!@78 subject!@78 effective[x]@78 value[x]@78"
+    ),
+    "us-core-medicationrequest": (
+        "MedicationRequest: status! intent! category reported[x] medication[x]! subject! "
+        "encounter authoredOn requester dosageInstruction dosageInstruction.text "
+        "dosageInstruction.timing dosageInstruction.doseAndRate "
+        "dosageInstruction.doseAndRate.dose[x] dispenseRequest "
+        "dispenseRequest.numberOfRepeatsAllowed dispenseRequest.quantity "
+        "dosageInstruction.route@8"
+    ),
     "us-core-documentreference": (
         "DocumentReference: identifier status! type! category! subject! date author content! "
         "content.attachment! content.attachment.contentType content.attachment.data "

@@ -19,13 +19,17 @@ PROFILES = (
     "patient practitioner practitionerrole organization relatedperson careplan careteam goal "
     "servicerequest questionnaireresponse condition-problems-health-concerns "
     "condition-encounter-diagnosis observation-screening-assessment "
-    "observation-sexual-orientation documentreference provenance encounter location"
+    "observation-sexual-orientation treatment-intervention-preference care-experience-preference "
+    "medicationrequest documentreference provenance encounter location"
 ).split()
 
 
 def _elements(package: Path, profile: str) -> list[dict[str, Any]]:
     with tarfile.open(package) as files:
-        source = files.extractfile(f"package/StructureDefinition-us-core-{profile}.json")
+        try:
+            source = files.extractfile(f"package/StructureDefinition-us-core-{profile}.json")
+        except KeyError:  # the profile is newer than this version
+            return []
         assert source is not None, profile
         found: list[dict[str, Any]] = json.load(source)["snapshot"]["element"]
         return found

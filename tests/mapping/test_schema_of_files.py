@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
 import jsonschema
 import pytest
 from mistakes import MISTAKES, Mistake
-from shipped_clinic import mappings, texts
+from shipped_clinic import ROOT, mappings, texts
 
 from fhirsvc.mapping.library import SYSTEMS
 from fhirsvc.mapping.map_schema import SCHEMAS
@@ -90,3 +91,9 @@ def test_every_schema_has_its_own_name():
     """Editors keep them apart by ``$id``."""
     names = {SCHEMAS[kind](mappings().library)["$id"] for kind in SCHEMAS}
     assert len(SCHEMAS) == len(names)
+
+
+def test_the_page_of_editors_names_every_schema():
+    """docs/editors.md: which schema is for which files."""
+    shown = (ROOT / "docs" / "editors.md").read_text(encoding="utf-8")
+    assert list(SCHEMAS) == re.findall(r"^\| `(\w+)` \|", shown, re.M)
