@@ -7,18 +7,14 @@ at its element beside a partial record; nothing is guessed and nothing raises fo
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import orjson
-
-from fhirsvc.errors import Finding, Severity
+from fhirsvc.errors import Finding
 from fhirsvc.mapping.derived import is_derived
-from fhirsvc.mapping.entries import Located, entries, name_of
+from fhirsvc.mapping.entries import Located, as_id, entries, follows, name_of, told
 from fhirsvc.mapping.forward import setting
 from fhirsvc.mapping.graft import graft
 from fhirsvc.mapping.inverse import ONE_WAY
@@ -35,7 +31,6 @@ from fhirsvc.records import Field
 
 Record = dict[str, Any]
 Key = tuple[str, str]  # record type and id
-_FITS = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,34}[A-Za-z0-9])?")  # an id of a record
 
 
 @dataclass
@@ -133,7 +128,7 @@ class Back:
         given = resources if isinstance(resources, list) else list(resources)
         if not onto and not base and (done := self.quick.read(given, known or {})).whole:
             returned.records += done.records.values()
-            returned.findings += [_follows(one) for one in done.passed]
+            returned.findings += [follows(one) for one in done.passed]
             return returned
         flat, names = entries(given, returned.findings)
         strange = list(returned.findings)
@@ -149,7 +144,7 @@ class Back:
             again = Returned(findings=strange)
             return self.by_readers(flat, names, {}, dict(known or {}), "", again)
         found.records[:0] = done.records.values()
-        found.findings += [_follows(one) for one in done.passed if wanted is not None]
+        found.findings += [follows(one) for one in done.passed if wanted is not None]
         return found
 
     def by_readers(
@@ -178,9 +173,9 @@ class Back:
             reader = self.reader(resource, known)
             if reader is None:
                 message = f"no mapping reads this {resource.get('resourceType')}"
-                returned.findings.append(_told(name_of(resource), "not-mapped", message, resource))
+                returned.findings.append(told(name_of(resource), "not-mapped", message, resource))
             elif _derived(reader):
-                returned.findings.append(_follows(resource))
+                returned.findings.append(follows(resource))
             else:
                 reading = self.reading(reader, resource, known, onto, returned)
                 gathered.setdefault(self.key(reading, reader, returned), []).append(reading)
@@ -231,7 +226,7 @@ class Back:
         name, file = resource.get("id"), reader.plan.file
         alone = reader.plan.each is None and file.part is None  # others are named by what they join
         if isinstance(name, str) and alone:
-            return House(file.record, (_as_id(name),), file.part)
+            return House(file.record, (as_id(name),), file.part)
         return None
 
     def reader(self, resource: dict[str, Any], known: Known) -> Reader | None:
@@ -253,7 +248,7 @@ class Back:
         file = reader.plan.file
         stated = reading.root.values.get(("id",))
         if not isinstance(stated, str):
-            stated = _as_id(reading.resource.get("id") or reading.resource)
+            stated = as_id(reading.resource.get("id") or reading.resource)
             message = "no identifier of this house: the record's id is the resource's"
             about = name_of(reading.resource)
             place = f"{file.resource}.identifier"
@@ -287,25 +282,3 @@ def _pointer(leaf: Leaf) -> bool:
     """Whether a line only says that another resource of the same record exists."""
     present = leaf.test is not None and leaf.test.condition.present is True
     return present and leaf.op == "reference" and all(s.required for s in leaf.sources)
-
-
-def _as_id(name: object) -> str:
-    """An id of the other side as one of the house; one that it could not be, as a digest."""
-    if isinstance(name, str) and _FITS.fullmatch(name):
-        return name
-    return "x" + hashlib.sha256(orjson.dumps(name)).hexdigest()[:19]
-
-
-def _follows(resource: Mapping[str, Any]) -> Located:
-    message = "this follows from a record and is not read back"
-    return _told(name_of(resource), "derived", message, resource, "information")
-
-
-def _told(
-    about: str,
-    rule: str,
-    message: str,
-    resource: Mapping[str, Any],
-    severity: Severity = "warning",
-) -> Located:
-    return Located(about, Finding(rule, message, str(resource.get("resourceType")), severity))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fhirsvc.errors import Finding
+import orjson
+
+from fhirsvc.errors import Finding, Severity
 
 Record = dict[str, Any]
+_FITS = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,34}[A-Za-z0-9])?")  # an id of a record
 
 
 @dataclass(frozen=True)
@@ -47,3 +52,27 @@ def entries(
 def name_of(resource: Mapping[str, Any]) -> str:
     """``Type/id``."""
     return f"{resource.get('resourceType')}/{resource.get('id')}"
+
+
+def as_id(name: object) -> str:
+    """An id of the other side as one of the house; one that it could not be, as a digest."""
+    if isinstance(name, str) and _FITS.fullmatch(name):
+        return name
+    return "x" + hashlib.sha256(orjson.dumps(name)).hexdigest()[:19]
+
+
+def told(
+    about: str,
+    rule: str,
+    message: str,
+    resource: Mapping[str, Any],
+    severity: Severity = "warning",
+) -> Located:
+    """A finding about a resource as a whole."""
+    return Located(about, Finding(rule, message, str(resource.get("resourceType")), severity))
+
+
+def follows(resource: Mapping[str, Any]) -> Located:
+    """That a resource follows from a record."""
+    message = "this follows from a record and is not read back"
+    return told(name_of(resource), "derived", message, resource, "information")
