@@ -15,6 +15,7 @@ from fhirsvc.errors import Finding
 from fhirsvc.fhir.definitions import Definition, Element, definition, is_resource
 from fhirsvc.mapping import groups, ops, texts
 from fhirsvc.mapping.constants import expand
+from fhirsvc.mapping.distinct import indistinct
 from fhirsvc.mapping.lines import Condition, Line, MappingFile, did_you_mean
 from fhirsvc.mapping.plan import (
     Const,
@@ -133,6 +134,11 @@ class Resolver:
             found.append(self.group(None, element.type, shorter, where))
         found.extend(self.node(element, line, where) for line in direct)
         nodes = [node for node in found if node is not None]
+        for one, other in indistinct(nodes) if element.many else ():
+            place = other.line.mark if other.line else lines[-1].mark
+            before = one.line.mark if one.line else lines[0].mark
+            message = f"read back, nothing tells this line's {where} from those of {before}"
+            self.report("indistinct", f"{message}; give one an 'id'", place)
         if not element.many and len(nodes) > 1 and any(n.always for n in nodes[:-1]):
             message = f"{where} does not repeat, and this line never applies: the one before does"
             self.report("duplicate-path", message, lines[-1].mark)

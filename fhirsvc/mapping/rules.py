@@ -41,6 +41,7 @@ MAPPING: dict[str, str] = {
     "each-source": "'each' walks a list.",
     "each-key": "Items are met by key.",
     "duplicate-path": "No two lines write one place.",
+    "indistinct": "Items of one element that two lines write can be told apart when read back.",
     "type": "The field's kind and the element's type agree.",
     "binding": "Codes are in the element's required binding.",
     "enum-value": "A condition asks for a word that the field can have.",
