@@ -26,6 +26,8 @@ US_CORE_PROFILES: dict[str, str] = {
     "Condition": _US_CORE + "condition-problems-health-concerns",
     "Condition|encounter-diagnosis": _US_CORE + "condition-encounter-diagnosis",
     "Observation|survey": _US_CORE + "observation-screening-assessment",
+    "MedicationRequest": _US_CORE + "medicationrequest",
+    "Provenance": _US_CORE + "provenance",
 }
 
 #: US Core version to the file that holds it.
