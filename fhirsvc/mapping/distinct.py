@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from fhirsvc.mapping.plan import Const, Each, Group, Leaf, Node
@@ -15,8 +16,7 @@ def indistinct(nodes: Sequence[Node]) -> Iterator[tuple[Node, Node]]:
     or the key of a list. One line without any of these takes what no other line claims; two cannot.
     """
     silent = [node for node in nodes if _read(node) and not any(_tells(node))]
-    for one, other in zip(silent, silent[1:], strict=False):
-        yield one, other
+    yield from pairwise(silent)
 
 
 def _read(node: Node) -> bool:

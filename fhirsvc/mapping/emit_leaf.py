@@ -55,8 +55,13 @@ class Leaves(Statements):
         return made
 
     def _key(self, leaf: Leaf, names: list[str]) -> str:
-        self.check_id(names[0], leaf.sources[0], leaf.n)
-        return f"{leaf.arg!r} + {names[0]}"
+        made = [f"{leaf.arg!r} + {names[0]}"]
+        for name, source in zip(names, leaf.sources, strict=True):
+            self.check_id(name, source, leaf.n)
+        for name, source in zip(names[1:], leaf.sources[1:], strict=True):
+            around = source.name.rpartition("[].")[0].rpartition("[].")[2]
+            made.append(f"{f'/{around}.'!r} + {name}")
+        return " + ".join(made)
 
     def _copy(self, leaf: Leaf, names: list[str]) -> str:
         self.check(names[0], leaf.arg, leaf.sources[0], leaf.n)

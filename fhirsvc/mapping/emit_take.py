@@ -413,7 +413,8 @@ class Taker:
     def _key(self, leaf: Leaf, x: str) -> None:
         self.refuse(f"not {x}.startswith({leaf.arg!r})")
         made = self.temp("c")
-        self.say(f"{made} = {x}[{len(leaf.arg)}:]")
+        alone = "" if len(leaf.sources) == 1 else ".partition('/')[0]"
+        self.say(f"{made} = {x}[{len(leaf.arg)}:]{alone}")
         self.put(leaf.sources[0], made, checked=False)
 
     def _table(self, leaf: Leaf, x: str) -> None:

@@ -82,7 +82,7 @@ class Leaves:
     def _key(self, leaf: Leaf, value: Any, at: str, _: Address, scopes: list[Scope]) -> bool:
         if not isinstance(value, str) or not value.startswith(leaf.arg):
             return True  # an id of the other side: the item is met by what it says
-        return self.notes.put(scopes, leaf.sources[0], value[len(leaf.arg) :], at)
+        return self.notes.put(scopes, leaf.sources[0], value[len(leaf.arg) :].partition("/")[0], at)
 
     def _table(
         self, leaf: Leaf, value: Any, at: str, address: Address, scopes: list[Scope]

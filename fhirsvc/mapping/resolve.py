@@ -61,6 +61,7 @@ class Resolver:
         self.fields = setting.fields.get(file.record, {})
         self.lines: list[Line] = []
         self.scopes: list[str] = [""]
+        self.keys: list[Source | None] = []  # of the items of the enclosing lists
         self.used: set[str] = set()  # record paths that some line reads
         self.inside: list[str] = []  # parts of the record that enclosing form groups stand for
         self.present: list[str] = []  # record paths that an enclosing condition holds present
@@ -179,8 +180,8 @@ class Resolver:
         if source is None:
             return None
         self.scopes.append(source.name + "[]")
-        if line.key and line.key != ".":
-            self.source(line.key, line.mark)
+        named = line.key not in (None, ".")
+        self.keys.append(self.source(line.key or "", line.mark) if named else None)
         test = self.test(line.when)
         inner: Node | None
         if line.children:
@@ -191,6 +192,7 @@ class Resolver:
         if isinstance(inner, Group):
             inner = self.keyed(line, source, inner)
         self.scopes.pop()
+        self.keys.pop()
         if inner is None:
             return None
         return Each(line, self.number(line), source, depth, inner, test)
@@ -199,14 +201,16 @@ class Resolver:
         """The group of a list item with the item's key as its ``Element.id``.
 
         Items are met by key on the way back; where an element below carries the key, it is there.
+        Ids are unique in a resource: an item of an item has the keys around it behind its own.
         """
         element = definition(group.type).elements.get("id")
-        key = self.source(line.key, line.mark) if line.key not in (None, ".") else None
+        key = self.keys[-1]
         if key is None or element is None or key.kind != "id" or carries(group, key):
             return group
         prefix = ".".join(each.path) + "."
         said = replace(line, kind="from", transform="key", each=None, children=(), when=None)
-        leaf = Leaf(said, self.number(said), element, (key,), "key", prefix)
+        around = tuple(k for k in reversed(self.keys[:-1]) if k is not None)
+        leaf = Leaf(said, self.number(said), element, (key, *around), "key", prefix)
         return replace(group, slots=(Slot(element, (leaf,)), *group.slots))
 
     def leaf(self, element: Element, line: Line, where: str) -> Leaf | None:

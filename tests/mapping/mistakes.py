@@ -160,14 +160,13 @@ SHAPES = [  # the right names in the wrong place
             "  description: {from: statement, as: text}\n  ‸description.text: {from: statement}",
             "duplicate-path", "is also written as a whole"),
     Mistake("two notes that nothing tells apart", GOAL,
-            """    - {elements: {id: {value: clinical-statement}, text: {from: clinical_statement}}}
-    - {elements: {id: {value: outcome}, text: {from: outcome}}}""",
+            "    - {elements: {id: {value: clinical-statement}, text: {from: clinical_statement}}}",
             """    - {elements: {text: {from: clinical_statement}}}
-    - ‸{elements: {text: {from: outcome}}}""",
+    - ‸{elements: {text: {from: statement}}}""",
             "indistinct", "nothing tells this line's Goal.note from those of"),
     Mistake("two annotations of one element", GOAL,
-            "    - {elements: {id: {value: outcome}, text: {from: outcome}}}",
-            """    - {from: outcome, as: annotation}
+            "    - {elements: {id: {value: clinical-statement}, text: {from: clinical_statement}}}",
+            """    - {from: clinical_statement, as: annotation}
     - ‸{from: statement, as: annotation}""",
             "indistinct", "give one an 'id'"),
     Mistake("a part of a primitive", GOAL, START, "  ‸startDate.day: {from: start_date}",
