@@ -10,7 +10,7 @@ import click
 
 from fhirsvc.cli import FINDINGS
 from fhirsvc.cli.house_texts import house_texts, site_schemas
-from fhirsvc.cli.inputs import FORMATS, Given, Reading, given
+from fhirsvc.cli.inputs import FORMATS, Given, Reading, given, say_located
 from fhirsvc.cli.output import (
     counted,
     finding_json,
@@ -71,7 +71,7 @@ def back(
     for record in returned.records:
         say_json(record)
     for one, finding in wrong:
-        _say(one.locate(finding), as_json, one.file, one.line)
+        say_located(one, finding, as_json, err=True)
     told = [*returned.findings, *_faults(returned.records)]
     failed = bool(wrong)
     for located in told:
@@ -79,9 +79,11 @@ def back(
         place = places.get(located.about)
         finding = replace(located.finding, where=f"{located.about}: {located.finding.where}")
         if place is not None:
-            _say(place.locate(finding), as_json, place.file, place.line)
+            say_located(place, finding, as_json, err=True)
+        elif as_json:
+            say_json(finding_json(finding), err=True)
         else:
-            _say(finding, as_json)
+            say_finding(finding, err=True)
     counts = {"resources": len(resources), "records": len(returned.records)}
     if as_json:
         say_json({**counts, "findings": len(told) + len(wrong)}, err=True)
@@ -112,11 +114,3 @@ def _faults(records: Iterable[dict[str, Any]]) -> list[Located]:
         for record in records
         for finding in check(record, site_schemas())
     ]
-
-
-def _say(finding: Finding, as_json: bool, file: str | None = None, line: int | None = None) -> None:
-    if as_json:
-        place = {} if file is None else {"file": file, "line": line}
-        say_json(finding_json(finding, **place), err=True)
-    else:
-        say_finding(finding, err=True)

@@ -11,6 +11,7 @@ from fhirsvc.cli import FINDINGS
 from fhirsvc.cli.house_texts import site_option
 from fhirsvc.cli.output import counted, json_option, say_findings, say_json
 from fhirsvc.errors import Finding
+from fhirsvc.mapping.codes import lint
 from fhirsvc.mapping.forward import check as check_library
 from fhirsvc.mapping.library import read_library
 from fhirsvc.mapping.overlay import PREFIX
@@ -36,11 +37,13 @@ def check(
 ) -> None:
     """Prove a folder of mappings (the shipped one if none is named) before anything runs.
 
-    What each rule holds is in docs/mapping-rules.md.
+    Codes are proven as by ``codes lint``. What each rule holds is in docs/mapping-rules.md.
     """
     where, mine = folder or load().mappings, site if site is not None else load().site
-    library, findings = read_library(shipped.mappings(where, mine))
-    findings = [_placed(finding, mine) for finding in findings + check_library(library)]
+    texts = shipped.mappings(where, mine)
+    library, findings = read_library(texts)
+    told = dict.fromkeys([*findings, *check_library(library), *lint(texts)])
+    findings = [_placed(finding, mine) for finding in told]
     if form == "sarif":
         say_json(sarif(findings, RULES, where, __version__, mine))
         failed = any(finding.severity == "error" for finding in findings)

@@ -47,6 +47,7 @@ class Back:
 
     :param plans: every file's plan, for one US Core version.
     :param fields: the fields of each record type.
+    :param forms: the URLs of the Questionnaires that the library makes: files, not records.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class Back:
         tables: Mapping[str, Table],
         systems: Systems,
         fields: Mapping[str, Mapping[str, Field]],
+        forms: frozenset[str] = frozenset(),
     ) -> None:
         self.fields = fields
+        self.forms = forms  # URLs of the Questionnaires that this house makes
         self.also = systems.also
         self.readers = [Reader(plan, tables, systems.also) for plan in plans]
         self._inverses = {id(r.plan): r.inverses for r in self.readers}
@@ -77,7 +80,10 @@ class Back:
         context = setting(library, us_core)
         plans = [resolve(file, context).plan for file in library.files]
         found = [plan for plan in plans if plan is not None]
-        return cls(found, library.tables, library.systems, context.fields)
+        forms = frozenset(
+            [i.url for i in library.instruments.values()] + [f.url for f in library.forms.values()]
+        )
+        return cls(found, library.tables, library.systems, context.fields, forms)
 
     def one_way(self, resource: str) -> frozenset[str]:
         """``file:line:col`` of the lines of a resource that are not read back."""
@@ -171,7 +177,9 @@ class Back:
             if wanted is not None and id(resource) not in wanted:
                 continue
             reader = self.reader(resource, known)
-            if reader is None:
+            if reader is None and resource.get("url") in self.forms:
+                returned.findings.append(follows(resource))
+            elif reader is None:
                 message = f"no mapping reads this {resource.get('resourceType')}"
                 returned.findings.append(told(name_of(resource), "not-mapped", message, resource))
             elif _derived(reader):

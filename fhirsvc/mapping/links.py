@@ -18,6 +18,7 @@ from fhirsvc.mapping.runtime import local_name
 
 _VERSION = re.compile(r"/_history/[A-Za-z0-9.-]+$")
 _TYPED = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/[A-Za-z0-9.-]{1,64}$")
+_ID = re.compile(r"[A-Za-z0-9.-]{1,36}")  # of a record, or the key of an item
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})")
 
 
@@ -77,7 +78,9 @@ class Links:
         if not isinstance(identifier, dict):
             return None
         system, value = identifier.get("system"), identifier.get("value")
-        if not isinstance(system, str) or not isinstance(value, str) or not value:
+        if not isinstance(system, str) or not isinstance(value, str):
+            return None
+        if not all(map(_ID.fullmatch, value.split("/"))):
             return None
         for (kind, known), (record, part) in self.systems.items():
             if known == system and resource in (None, kind):

@@ -16,7 +16,7 @@ from fhirsvc.mapping.notes import Scope
 from fhirsvc.mapping.plan import Const, Each, Group, Leaf, Node, Slot, Test, fixed
 
 NO = -1
-_KEY, _SURE, _CODED, _SHAPED = 1000, 60, 30, 1
+_KEY, _SURE, CODED, _SHAPED = 1000, 60, 30, 1
 
 
 class Scores:
@@ -112,16 +112,16 @@ class Scores:
         inverse = self.inverses[leaf.n]
         try:
             if isinstance(value, str):
-                return _CODED if inverse.code(value) else NO
+                return CODED if inverse.code(value) else NO
             if not isinstance(value, dict):
                 return NO
             codings = value.get("coding") if "coding" in value else [value]
             if isinstance(codings, list) and inverse.codings(codings):
-                return _CODED
+                return CODED
         except Unread:
             return 0
         if inverse.text(value.get("text")):
-            return _CODED
+            return CODED
         return _SHAPED if leaf.op == "table_text" and isinstance(value.get("text"), str) else NO
 
     def reference(self, leaf: Leaf, value: Mapping[str, Any]) -> int:

@@ -12,7 +12,7 @@ from fhirsvc.mapping.links import Aim
 from fhirsvc.mapping.notes import Address, Notes, Reading, Scope, Tie
 from fhirsvc.mapping.plan import Const, Each, Group, Leaf, Node, Slot, Test
 from fhirsvc.mapping.read_items import Items
-from fhirsvc.mapping.scores import NO, Scores
+from fhirsvc.mapping.scores import CODED, NO, Scores
 
 _SERVERS = frozenset({"versionId", "lastUpdated", "source", "profile", "security"})
 _ENVELOPE = frozenset({"resourceType", "id", "meta", "implicitRules", "contained", "text"})
@@ -146,9 +146,10 @@ class Walk(Items):
         )
         taken: dict[int, Node] = {}
         used: set[int] = set()
+        open_items = self.equal_lists(slot, ranked, scopes)
         for _, i, j in ranked:
             node = slot.nodes[j]
-            if i in taken or (j in used and not isinstance(node, Each)):
+            if i in taken or i in open_items or (j in used and not isinstance(node, Each)):
                 continue
             taken[i] = node
             used.add(j)
@@ -156,11 +157,35 @@ class Walk(Items):
             place = f"{at}[{i}]"
             if i in taken:
                 self.node(taken[i], value, place, address, scopes, slot)
+            elif i in open_items:
+                self.notes.find("ambiguous", "more than one list may have this item", place)
+                self.notes.leave(address, name, value, place, item=True)
             elif alone and isinstance(slot.nodes[0], Leaf) and not used:
                 self.node(slot.nodes[0], value, place, address, scopes, slot)
                 used.add(0)
             else:
                 self.notes.leave(address, name, value, place, item=True)
+
+    def equal_lists(
+        self, slot: Slot, ranked: list[tuple[int, int, int]], scopes: list[Scope]
+    ) -> set[int]:
+        """Items that two lists of the record could have; neither loses its own by it.
+
+        What only has the right shape does not decide between two lists: a code or a key must.
+        """
+        best: dict[int, list[tuple[int, Node]]] = {}
+        for score, i, j in ranked:
+            tier = -score // CODED
+            if i not in best or best[i][0][0] == tier:
+                best.setdefault(i, []).append((tier, slot.nodes[j]))
+        found = set()
+        for i, fitting in best.items():
+            lists = [node for _, node in fitting if isinstance(node, Each)]
+            if len(fitting) == len(lists) and len({each.source.name for each in lists}) > 1:
+                found.add(i)
+                for each in lists:
+                    scopes[each.source.depth].partial.add(each.source.path)
+        return found
 
     def node(
         self, node: Node, value: Any, at: str, address: Address, scopes: list[Scope], slot: Slot

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from fhirsvc.errors import FhirsvcError
 from fhirsvc.mapping.back import Back
+from fhirsvc.mapping.notes import Reading
 
 # FHIRSVC_EXAMPLES=10000 is the nightly profile: that many examples of each law, over all types.
 EXAMPLES = int(os.environ.get("FHIRSVC_EXAMPLES", "300"))
@@ -124,10 +125,29 @@ def test_put_get(type_name: str):
         returned = back().records(forward(other), onto={(type_name, record["id"]): record})
         for result in returned.records:
             made = two_way(result)
+            silent = {
+                (r.resource["resourceType"], r.resource["id"])
+                for r in returned.readings
+                if not _tells(r)
+            }
             for name, resource in view.items():
+                if name in silent and name not in made:
+                    continue
                 assert [] == _differ(resource, made.get(name), name[0])
 
     law()
+
+
+def _tells(reading: Reading) -> bool:
+    """Whether a resource says anything of the part of the record that it is made for.
+
+    A part of which the record has only what does not go out makes a resource of constants.
+    """
+    test = reading.plan.test
+    if test is None or test.source.kind != "object":
+        return True
+    head = test.source.path
+    return any(path[: len(head)] == head for path in (*reading.root.values, *reading.root.items))
 
 
 def _differ(a: Any, b: Any, at: str) -> list[str]:
