@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     )
     mappings: str = Field("", description="a folder of mappings; empty: the shipped ones")
     site: str = Field("", description="a site's folder of overlays over them; empty: none")
+    achievement_from_scores: bool = Field(
+        False, description="goals' achievementStatus follows from targets and the client's scores"
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="of stderr")
     connect_timeout_s: float = Field(5.0, gt=0, description="to reach an EHR")
     read_timeout_s: float = Field(30.0, gt=0, description="for an EHR to answer")

@@ -20,7 +20,9 @@ from fhirsvc.ehr.auth import auth_for
 from fhirsvc.ehr.bucket import TokenBucket
 from fhirsvc.ehr.client import Client, Limits
 from fhirsvc.errors import Finding
+from fhirsvc.fhir.scoring import Direction
 from fhirsvc.fhir.validate import validate
+from fhirsvc.mapping.achievement import Moved, moved_by
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.records import check
 from fhirsvc.services.deliver import Deliverer
@@ -102,11 +104,12 @@ class Wiring:
     validate: Validate
     companions: Companions = alone
     clock: Callable[[], float] = time.time
+    moved: Moved | None = None  # what a difference of scores means, where they judge goals
 
     @property
     def publisher(self) -> Publisher:
         """Takes records in."""
-        return Publisher(self.database, self.check, self.clock, self.companions)
+        return Publisher(self.database, self.check, self.clock, self.companions, moved=self.moved)
 
     @property
     def operator(self) -> Operator:
@@ -127,6 +130,7 @@ class Wiring:
             self.clock,
             random.random,
             identity.is_alive,
+            by_scores=self.moved is not None,
         )
         lanes = Lanes(self.database, deliverer, lambda: identity.id, self.clock)
         engine = DurableEngine(self.settings.engine_database_url, identity.id, lanes.run)
@@ -160,10 +164,15 @@ def build(
     mapper: Mapper,
     validate: Validate,
     companions: Companions = alone,
+    moved: Moved | None = None,
 ) -> Wiring:
-    """Wire a process with the given record check, mappings and resource check."""
+    """Wire a process with the given record check, mappings and resource check.
+
+    ``moved`` is used when the settings ask for goals to be judged by scores.
+    """
     database = Database(settings.database_url)
-    return Wiring(settings, database, check, mapper, validate, companions)
+    moved = moved if settings.achievement_from_scores else None
+    return Wiring(settings, database, check, mapper, validate, companions, moved=moved)
 
 
 class LateMappings:
@@ -186,6 +195,10 @@ class LateMappings:
     def forward(self, record: Mapping[str, Any], us_core: int) -> list[dict[str, Any]]:
         """The resources of one record."""
         return self.mappings.forward(record, us_core)
+
+    def moved(self, instrument: str, before: int, after: int) -> Direction | None:
+        """What a difference between two totals means, by the instruments of the mappings."""
+        return moved_by(self.mappings.library.instruments)(instrument, before, after)
 
     def companions(self, record: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The forms that a record answers; only an assessment answers any."""
@@ -211,6 +224,7 @@ def product(
         mapper=mappings,
         validate=validate,
         companions=mappings.companions,
+        moved=mappings.moved,
     )
 
 

@@ -14,8 +14,7 @@ import orjson
 
 from fhirsvc.cli.inputs import Given
 from fhirsvc.errors import FhirsvcError, Finding
-from fhirsvc.fhir.scoring import change
-from fhirsvc.mapping.achievement import Direction, Result, judged, results_of
+from fhirsvc.mapping.achievement import Result, judged, moved_by, results_of
 from fhirsvc.mapping.forward import Mappings
 
 CHUNK = 200  # records
@@ -106,6 +105,7 @@ class _Runner:
         self._job = job
         self._mappings = Mappings.load(job.texts)
         self._mapped = frozenset(self._mappings.records())
+        self._moved = moved_by(self._mappings.library.instruments)
 
     def __call__(self, chunk: Sequence[Given]) -> Chunk:
         done = Chunk(len(chunk))
@@ -136,10 +136,6 @@ class _Runner:
         except FhirsvcError as error:
             return [Finding(str(error.category), error.message, error.where)]
         return []
-
-    def _moved(self, instrument: str, before: int, after: int) -> Direction | None:
-        known = self._mappings.library.instruments.get(instrument)
-        return change(known, before, after).direction if known is not None else None
 
     def _lines(self, record: dict[str, Any]) -> bytes:
         us_core = self._job.us_core

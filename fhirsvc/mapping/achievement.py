@@ -12,10 +12,12 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
+
+from fhirsvc.fhir.instruments import Instrument
+from fhirsvc.fhir.scoring import Direction, change
 
 Record = Mapping[str, Any]
-Direction = Literal["worse", "same", "better"]
 Moved = Callable[[str, int, int], Direction | None]  # instrument, before, after
 
 _MEETS: dict[str, Callable[[float, float], bool]] = {
@@ -36,6 +38,16 @@ class Result:
     instrument: str
     at: datetime
     total: int
+
+
+def moved_by(instruments: Mapping[str, Instrument]) -> Moved:
+    """What a difference means by the thresholds of the instruments; None of an unknown one."""
+
+    def moved(instrument: str, before: int, after: int) -> Direction | None:
+        known = instruments.get(instrument)
+        return change(known, before, after).direction if known is not None else None
+
+    return moved
 
 
 def results_of(assessments: Iterable[Record]) -> list[Result]:
@@ -83,11 +95,15 @@ def achieved(goal: Record, results: Sequence[Result], moved: Moved) -> str | Non
 
 
 def judged(goal: Record, results: Sequence[Result], moved: Moved) -> Record:
-    """The goal with its ``progress`` as the scores say it; as it is where they say nothing.
+    """The goal with its ``progress`` as the scores say it; as it is where they say nothing."""
+    return told(goal, achieved(goal, results, moved))
+
+
+def told(goal: Record, word: str | None) -> Record:
+    """The goal with ``word`` as its ``progress``; as it is when that is its own, or None.
 
     The words beside a status that changed were about another one: they are left out.
     """
-    word = achieved(goal, results, moved)
     if word is None or word == goal.get("progress"):
         return goal
     return {name: value for name, value in goal.items() if name != "progress_text"} | {

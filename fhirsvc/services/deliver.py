@@ -14,7 +14,8 @@ from fhirsvc.ehr.protocol import Dice, Known, OpenAttempt, Stopped, Wanted, Writ
 from fhirsvc.ehr.search import Reader
 from fhirsvc.errors import Category, FhirsvcError, Finding
 from fhirsvc.services.journal import LinkJournal, LostClaimError
-from fhirsvc.services.ports import Clock, Mapper, Resource, Validate
+from fhirsvc.services.judge import as_judged
+from fhirsvc.services.ports import Clock, Mapper, Record, Resource, Validate
 from fhirsvc.services.references import (
     Local,
     identifier_of,
@@ -38,7 +39,8 @@ SHOWN = 5  # findings and names in a reason
 class Deliverer:
     """Runs turns. ``client_for`` gives the client of a connection, ``luck`` a number in [0, 1).
 
-    ``is_alive`` tells whether this executor may still write: see :class:`LinkJournal`.
+    ``is_alive`` tells whether this executor may still write: see :class:`LinkJournal`. With
+    ``by_scores`` goals are mapped with the word of their judgement (:mod:`fhirsvc.services.judge`).
     """
 
     database: Database
@@ -48,6 +50,7 @@ class Deliverer:
     clock: Clock
     luck: Callable[[], float]
     is_alive: Callable[[], bool] = lambda: True
+    by_scores: bool = False
 
     def run(self, taken: Delivery) -> Change | None:
         """Send what a claimed delivery needs; how its turn is to end, None if it was taken away."""
@@ -59,19 +62,20 @@ class Deliverer:
     def _turn(self, taken: Delivery) -> Change:
         with self.database.read() as tx:
             connection = connections.by_id(tx, taken.connection_id)
-            version = records.version(tx, taken.record, taken.version)
+            body: Record = orjson.loads(records.version(tx, taken.record, taken.version).body)
+            record = as_judged(tx, taken, body) if self.by_scores else body
         try:
-            resources = self._resources(version.body, connection)
+            resources = self._resources(record, connection)
         except FhirsvcError as error:
             state = "held" if error.meaning.recovery == "hold" else "dead"
             return Change(state, str(error.category), _sentence(str(error)), failed=True)
         turn = _Turn(self, taken, connection, resources)
         return turn.run()
 
-    def _resources(self, body: str, connection: Connection) -> list[Resource]:
+    def _resources(self, record: Record, connection: Connection) -> list[Resource]:
         """What the record maps to, valid and in sending order; INVALID names what is wrong."""
         try:
-            mapped = self.mapper.forward(orjson.loads(body), connection.us_core)
+            mapped = self.mapper.forward(record, connection.us_core)
             findings = [finding for one in mapped for finding in self.validate(one)]
         except FhirsvcError:
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -13,8 +13,10 @@ import sqlalchemy as sa
 
 from fhirsvc.ehr.content import fingerprint
 from fhirsvc.errors import Category, FhirsvcError, Finding
+from fhirsvc.mapping.achievement import Moved
+from fhirsvc.services import judge
 from fhirsvc.services.ports import Check, Clock, Companions, Record
-from fhirsvc.store import connections, deliveries, queue, records
+from fhirsvc.store import connections, deliveries, judgements, queue, records
 from fhirsvc.store.database import Database
 from fhirsvc.store.records import RecordKey, Version
 
@@ -58,6 +60,7 @@ class _Incoming:
     key: RecordKey
     body: str
     hash: str
+    client_id: str | None  # whose it is
     findings: tuple[Finding, ...] = ()  # warnings
 
 
@@ -74,7 +77,8 @@ class Publisher:
 
     ``check`` says what is wrong with one, ``companions`` what goes with it, ``clock`` gives epoch
     seconds. ``new_id`` makes the correlation id of what comes without one: it goes to the EHR
-    with every request that the record causes.
+    with every request that the record causes. With ``moved``, what a difference between two totals
+    of an instrument means, goals are judged by scores: see :mod:`fhirsvc.services.judge`.
     """
 
     def __init__(
@@ -85,12 +89,14 @@ class Publisher:
         companions: Companions = alone,
         *,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        moved: Moved | None = None,
     ) -> None:
         self._database = database
         self._check = check
         self._clock = clock
         self._companions = companions
         self._new_id = new_id
+        self._moved = moved
 
     def accept(self, given: Iterable[object], correlation_id: str = "") -> Accepted:
         """Store every record that is new or changed and open its delivery to every connection.
@@ -124,8 +130,7 @@ class Publisher:
         cause = correlation_id or self._new_id()
 
         def store(tx: sa.Connection) -> Accepted:
-            _store(tx, beside, cause, now)
-            return _store(tx, [read], cause, now, expected)
+            return self._take_in(tx, [read], cause, now, expected, beside)
 
         return self._database.run(store).receipts[0]
 
@@ -135,6 +140,17 @@ class Publisher:
         while made := self._database.run(lambda tx: queue.backfill(tx, self._clock())):
             total += made
         return total
+
+    def catch_up(self) -> int:
+        """Judge goals that nobody has judged since their scores came, where goals are judged.
+
+        Returns how many clients were looked at: a hundred at most, none when all is done.
+        """
+        moved = self._moved
+        if moved is None:
+            return 0
+        cause = self._new_id()
+        return self._database.run(lambda tx: judge.catch_up(tx, moved, cause, self._clock()))
 
     def _beside(self, incoming: list[_Incoming]) -> list[_Incoming]:
         """What goes with a batch, each once; nobody gets a receipt for it."""
@@ -149,7 +165,36 @@ class Publisher:
         if not incoming:
             return Accepted((), 0, 0)
         now = self._clock()
-        return self._database.run(lambda tx: _store(tx, incoming, correlation_id, now))
+        return self._database.run(lambda tx: self._take_in(tx, incoming, correlation_id, now))
+
+    def _take_in(
+        self,
+        tx: sa.Connection,
+        incoming: list[_Incoming],
+        correlation_id: str,
+        now: float,
+        expected: int | None = None,
+        beside: Sequence[_Incoming] = (),
+    ) -> Accepted:
+        """Store a batch, and judge the goals of the clients whose goals or scores it changed.
+
+        What goes ``beside`` is stored first; no version of it is expected.
+        """
+        bearing = [one for one in incoming if self._moved and one.key[0] in judgements.BEARING]
+        touched = {one.client_id for one in bearing if one.client_id}
+        if bearing:
+            touched |= records.clients(tx, [one.key for one in bearing])
+            judgements.lock(tx, touched)
+        if beside:
+            _store(tx, beside, correlation_id, now)
+        stored = _store(tx, incoming, correlation_id, now, expected)
+        changed = {
+            (one.type, one.id) for one in stored.receipts if one.outcome in ("created", "changed")
+        }
+        if self._moved and changed & {one.key for one in bearing}:
+            fresh = {id_ for type_, id_ in changed if type_ == judgements.GOAL}
+            judge.judge(tx, touched, fresh, self._moved, correlation_id=correlation_id, now=now)
+        return stored
 
     def _read(self, index: int, record: object) -> _Incoming | Receipt:
         findings = self._check(record)
@@ -162,7 +207,9 @@ class Publisher:
 
 def _incoming(index: int, record: dict[str, Any], findings: tuple[Finding, ...] = ()) -> _Incoming:
     key = (str(record["type"]), str(record["id"]))
-    return _Incoming(index, key, orjson.dumps(record).decode(), fingerprint(record), findings)
+    body, owner = orjson.dumps(record).decode(), record.get("client_id")
+    client_id = owner if isinstance(owner, str) else None
+    return _Incoming(index, key, body, fingerprint(record), client_id, findings)
 
 
 def _batches(given: Iterator[tuple[int, object]]) -> Iterator[list[tuple[int, object]]]:
@@ -172,7 +219,7 @@ def _batches(given: Iterator[tuple[int, object]]) -> Iterator[list[tuple[int, ob
 
 def _store(
     tx: sa.Connection,
-    incoming: list[_Incoming],
+    incoming: Sequence[_Incoming],
     correlation_id: str,
     now: float,
     expected: int | None = None,
@@ -196,7 +243,7 @@ def _store(
         if one.index != _BESIDE:
             receipts.append(Receipt(one.index, outcome, *one.key, number + 1, one.findings))
         versions.append(Version(*one.key, number + 1, one.body, one.hash, now, correlation_id))
-    records.save(tx, versions)
+    records.save(tx, versions, {one.key: one.client_id for one in incoming})
     newest = {one.key: one for one in versions}
     superseded = deliveries.supersede(tx, newest.keys() & before.keys(), now)
     ids = [connection.id for connection in connections.everyone(tx)]

@@ -80,17 +80,21 @@ class Sweeper:
         dead = self._identity.bury_the_dead()
         now = self._clock()
         self._database.run(lambda tx: self._recover(tx, now), durable=False)
-        if now >= self._next_backfill:
+        if now >= self._next_backfill and not self._is_behind():
             self._publisher.backfill()
             self._next_backfill = now + BACKFILL_S
         with self._database.read() as tx:
             due = queue.due(tx, now)
             lanes = lanes_.wanted(tx, due)
-            is_idle = not due and queue.is_idle(tx)
+            is_idle = now < self._next_backfill and not due and queue.is_idle(tx)
         living = self._identity.living()
         self._on_share(1.0 / len(living))
         self._dispatch(dead, living, lanes, now)
         return Swept(sum(due.values()), is_idle)
+
+    def _is_behind(self) -> bool:
+        """Judge some of the goals that are to be; whether there may be more."""
+        return self._publisher.catch_up() > 0
 
     def _recover(self, tx: sa.Connection, now: float) -> None:
         queue.wake_satisfied(tx, now)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from fhirsvc.store.records import RecordKey
 from fhirsvc.store.tables import (
+    REOPENING,
     TRANSITIONS,
     delivery,
     delivery_event,
@@ -41,6 +42,7 @@ class Delivery:
     correlation_id: str
     created_at: float
     updated_at: float
+    revision: int = 0  # which judgement of a goal it is to send: see fhirsvc.store.judgements
 
     @property
     def record(self) -> RecordKey:
@@ -57,6 +59,7 @@ class Change:
     reason: str = ""
     delay: float = 0.0
     failed: bool = False  # counts as an attempt
+    reopens: bool = False  # may undo a delivered state
     waits: frozenset[Wait] = frozenset()
 
 
@@ -65,6 +68,7 @@ def create(
     versions: Sequence[tuple[RecordKey, int, str]],
     ids: Sequence[int],
     now: float,
+    revision: int = 0,
 ) -> int:
     """Open a delivery of each (record, version, correlation id) to each connection id."""
     rows = [
@@ -74,6 +78,7 @@ def create(
             "record_id": key[1],
             "version": number,
             "correlation_id": correlation_id,
+            "revision": revision,
             **_fresh(now),
         }
         for key, number, correlation_id in versions
@@ -191,7 +196,8 @@ def record_events(
 ) -> None:
     """Record (delivery id, state before, change) for each move; one not in the table is a bug."""
     for _, before, change in moves:
-        if (before, change.state) not in TRANSITIONS:
+        step = (before, change.state)
+        if step not in TRANSITIONS and not (change.reopens and step == REOPENING):
             raise AssertionError(f"no transition from {before!r} to {change.state!r}")
     tx.execute(
         sa.insert(delivery_event),

@@ -108,6 +108,7 @@ def backfill(tx: sa.Connection, now: float, limit: int = 500) -> int:
             record.c.type,
             record.c.id,
             record.c.version,
+            record.c.revision,
             record_version.c.correlation_id,
         )
         .select_from(record)
@@ -126,7 +127,7 @@ def backfill(tx: sa.Connection, now: float, limit: int = 500) -> int:
     ).all()
     for row in missing:
         version = ((row.type, row.id), row.version, row.correlation_id)
-        deliveries.create(tx, [version], [row.connection_id], now)
+        deliveries.create(tx, [version], [row.connection_id], now, row.revision)
     return len(missing)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -55,12 +55,30 @@ def present(tx: sa.Connection, keys: Iterable[RecordKey]) -> set[RecordKey]:
     return {(row.type, row.id) for row in found}
 
 
-def save(tx: sa.Connection, versions: Sequence[Version]) -> None:
-    """Write new versions, oldest first, and make the last of each record its current one."""
+def clients(tx: sa.Connection, keys: Iterable[RecordKey]) -> set[str]:
+    """The clients that the current versions of ``keys`` belong to."""
+    found = tx.execute(
+        sa.select(record.c.client_id)
+        .where(
+            sa.tuple_(record.c.type, record.c.id).in_(sorted(set(keys))),
+            record.c.client_id.is_not(None),
+        )
+        .distinct()
+    )
+    return set(found.scalars())
+
+
+def save(
+    tx: sa.Connection, versions: Sequence[Version], owners: Mapping[RecordKey, str | None]
+) -> None:
+    """Write new versions, oldest first, and make the last of each record its current one.
+
+    ``owners`` says which client each record belongs to, if any.
+    """
     heads = {one.key: one for one in versions}
     first = {one.key for one in versions if one.version == 1}
-    new = [_head(one) for key, one in heads.items() if key in first]
-    changed = [_head(one) for key, one in heads.items() if key not in first]
+    new = [_head(one, owners[key]) for key, one in heads.items() if key in first]
+    changed = [_head(one, owners[key]) for key, one in heads.items() if key not in first]
     if new:
         tx.execute(sa.insert(record), new)
     if changed:
@@ -74,13 +92,15 @@ def save(tx: sa.Connection, versions: Sequence[Version]) -> None:
         tx.execute(sa.insert(record_version), [vars(one) for one in versions])
 
 
-def _head(one: Version) -> dict[str, object]:
+def _head(one: Version, client_id: str | None) -> dict[str, object]:
     return {
         "type": one.type,
         "id": one.id,
         "version": one.version,
         "hash": one.hash,
         "updated_at": one.accepted_at,
+        "client_id": client_id,
+        "revision": 0,
     }
 
 

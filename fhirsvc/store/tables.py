@@ -1,6 +1,7 @@
 """The tables: what is wanted, what is on its way, and what the other side is known to hold.
 
     record ─┬─ record_version            what we want the world to know; a version never changes
+            ├─ judgement per revision    how a goal's version is going, as its client's scores say
             └─ delivery per connection   one row per version and connection; the state machine
                  ├─ delivery_event       every transition, kept for ever
                  └─ delivery_wait        what it waits for: a link, or a record not yet loaded
@@ -16,6 +17,7 @@ The states of a delivery (the transitions are :data:`TRANSITIONS`)::
        │                  ├──────────────▶ held   conflict, gone, no rung, a record not loaded
        ├─release, retry───┤
        │                  └──────────────▶ dead   refused by the EHR, or does not map
+       ├─scores── delivered, held, dead          a goal's scores came to say something else
     superseded ◀── any but delivered, when a newer version of the record is accepted
 """
 
@@ -54,6 +56,8 @@ TRANSITIONS: frozenset[tuple[str, str]] = frozenset(
         ("dead", "superseded"),
     }
 )
+# What was delivered goes again when its scores came to say something else, and only then.
+REOPENING = ("delivered", "pending")
 
 OUTCOMES = ("unknown", "done", "adopted", "absent", "refused", "not_sent")
 
@@ -71,6 +75,9 @@ record = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("hash", sa.String(64), nullable=False),
     sa.Column("updated_at", sa.Double, nullable=False),
+    sa.Column("client_id", sa.String(64)),  # whose it is; NULL for what belongs to no client
+    sa.Column("revision", sa.Integer, nullable=False, server_default="0"),  # of its judgement
+    sa.Index("ix_record_client", "client_id", "type"),
 )
 
 record_version = sa.Table(
@@ -85,6 +92,22 @@ record_version = sa.Table(
     sa.Column("correlation_id", sa.String(64), nullable=False),
     sa.ForeignKeyConstraint(["type", "id"], ["record.type", "record.id"]),
     sa.CheckConstraint("version >= 1", name="version"),
+)
+
+judgement = sa.Table(
+    "judgement",
+    metadata,
+    sa.Column("type", sa.String(40), primary_key=True),
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("revision", sa.Integer, primary_key=True),
+    sa.Column("word", sa.String(20)),  # the house word; NULL where nothing says any
+    sa.Column("scores_at", sa.Double, nullable=False),  # newest acceptance it rests on; 0: none
+    sa.Column("judged_at", sa.Double, nullable=False),
+    sa.ForeignKeyConstraint(
+        ["type", "id", "version"],
+        ["record_version.type", "record_version.id", "record_version.version"],
+    ),
 )
 
 connection = sa.Table(
@@ -133,6 +156,7 @@ delivery = sa.Table(
     sa.Column("correlation_id", sa.String(64), nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("updated_at", sa.Double, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False, server_default="0"),  # the judgement to send
     sa.ForeignKeyConstraint(
         ["record_type", "record_id", "version"],
         ["record_version.type", "record_version.id", "record_version.version"],

@@ -11,6 +11,7 @@ from fhirsvc.store.deliveries import Change, Delivery
 from fhirsvc.store.tables import attempt, connection, delivery, delivery_wait, record
 
 OUTDATED = Change("superseded", reason="a newer version was accepted")
+REJUDGED = Change("pending", reason="its scores came to say something else while it was sent")
 
 
 def claim(tx: sa.Connection, connection_id: int, owner: str, now: float) -> Delivery | None:
@@ -57,8 +58,12 @@ def claim(tx: sa.Connection, connection_id: int, owner: str, now: float) -> Deli
 
 def is_held_by(tx: sa.Connection, delivery_id: int, owner: str) -> bool:
     """Whether ``owner`` still has this delivery in hand; locks the row."""
+    return _revision_held(tx, delivery_id, owner) is not None
+
+
+def _revision_held(tx: sa.Connection, delivery_id: int, owner: str) -> int | None:
     row = tx.execute(
-        sa.select(delivery.c.id)
+        sa.select(delivery.c.revision)
         .where(
             delivery.c.id == delivery_id,
             delivery.c.state == "sending",
@@ -66,18 +71,24 @@ def is_held_by(tx: sa.Connection, delivery_id: int, owner: str) -> bool:
         )
         .with_for_update()
     )
-    return row.first() is not None
+    found: int | None = row.scalar()
+    return found
 
 
 def finish(tx: sa.Connection, taken: Delivery, change: Change, now: float) -> str:
     """End a turn of a claimed delivery; the state it got, '' when it was taken away meanwhile.
 
-    A delivery that would stay unsent is superseded when a newer version has come.
+    A delivery that would stay unsent is superseded when a newer version has come, and one whose
+    judgement was replaced during the turn goes once more, with the new one.
     """
-    if not is_held_by(tx, taken.id, taken.owner):
+    revision = _revision_held(tx, taken.id, taken.owner)
+    if revision is None:
         return ""
-    if change.state != "delivered" and _is_outdated(tx, taken):
-        change = OUTDATED
+    is_rejudged = revision != taken.revision and change.state != "pending"
+    if (is_rejudged or change.state != "delivered") and _is_outdated(tx, taken):
+        change = change if change.state == "delivered" else OUTDATED
+    elif is_rejudged:
+        change = REJUDGED
     deliveries.move(tx, delivery.c.id == taken.id, change, now, executor=taken.owner)
     waits = [
         {"delivery_id": taken.id, "kind": kind, "type": of_type, "id": of_id}

@@ -84,6 +84,16 @@ def test_everything_arrives(house, desk):
     assert house.count("delivered") == 3
 
 
+def test_goals_are_judged_some_at_a_time(house, desk, monkeypatch):
+    """A sweep goes on before all of them are, and is not idle while some are left."""
+    left = [100, 7, 0]
+    monkeypatch.setattr(house.publisher, "catch_up", lambda: left.pop(0))
+
+    idle = [desk.sweeper.sweep().is_idle for _ in range(4)]
+
+    assert (idle, left) == ([False, False, True, True], [])
+
+
 def test_what_the_engine_forgets_is_dispatched_again(house, desk):
     """An engine that loses its jobs loses nothing of ours."""
     house.accept(client())
