@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 LOINC = "http://loinc.org"
 ORDINAL = "http://hl7.org/fhir/StructureDefinition/ordinalValue"
+# Without a system: R5 has the code system of this code, and R4 4.0.1 refuses one under hl7.org/fhir
+# that it does not know; sdc-2 asks for the extension, whose binding is extensible.
 _ALGORITHM = {
     "url": "http://hl7.org/fhir/StructureDefinition/artifact-versionAlgorithm",
-    "valueCoding": {"system": "http://hl7.org/fhir/version-algorithm", "code": "semver"},
+    "valueCoding": {"code": "semver", "display": "SemVer"},
 }
 _NOTICE = (
     "This content from LOINC® is copyright © 1995 Regenstrief Institute, Inc. and the LOINC "

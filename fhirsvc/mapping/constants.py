@@ -21,7 +21,8 @@ def expand(
     """The JSON of a constant for an element of ``type_name``.
 
     ``{system, code, display, text}`` stands for a Coding or a CodeableConcept with one coding;
-    ``system`` may be an alias. Everything else is written as FHIR writes it.
+    ``system`` may be an alias. Everything else is written as FHIR writes it: ``_value`` holds the
+    extensions of a primitive ``value``, https://hl7.org/fhir/R4/json.html#primitive.
     """
     if type_name in PRIMITIVES:
         return _primitive(node, type_name, codes, report)
@@ -34,6 +35,10 @@ def expand(
     found: dict[str, Any] = {}
     for name, child in node.value.items():
         element = shape.elements.get(name)
+        beside = shape.elements.get(name.removeprefix("_"))
+        if element is None and beside is not None and beside.primitive and not beside.many:
+            found[name] = expand(child, "Element", systems, (), report)
+            continue
         if element is None:
             hint = did_you_mean(name, shape.elements)
             report("unknown-element", f"{type_name} has no '{name}'{hint}", node.at(name))
@@ -45,7 +50,7 @@ def expand(
         values = [expand(item, element.type, systems, element.codes, report) for item in items]
         found[name] = values if element.many else values[0]
     for element in shape.elements.values():
-        if element.required and element.name not in found:
+        if element.required and not {element.name, f"_{element.name}"} & found.keys():
             report("required", f"{type_name}.{element.name} is mandatory", node.mark)
     return found
 

@@ -98,7 +98,7 @@ def _finding(said: Any, path: str, shape: Any, value: Any) -> Finding:
     rule = said.rule if isinstance(said, Said) else "type"
     near = (
         did_you_mean(value, shape.values)
-        if isinstance(shape, Enum) and isinstance(value, str)
+        if isinstance(shape, Enum) and isinstance(value, str) and value not in shape.values
         else ""
     )
     return Finding(rule, f"{said}{near}", path)

@@ -37,6 +37,8 @@ RACES = (
     "unknown",
     "declined",
 )
+# Words that say why no category is named.
+NO_RACE = ("unknown", "declined")
 
 
 class Contact(Part):
@@ -54,6 +56,14 @@ class Contact(Part):
     is_guardian = Boolean("Legal guardian")
     involved_in_care = Boolean("Takes part in treatment with the client's agreement")
     note = Text("What to know about the contact")
+
+    @validates_schema
+    def known_somehow(self, data: dict[str, Any], **_: Any) -> None:
+        """US Core RelatedPerson us-core-14: a name or a relationship, guardianship included."""
+        says = ("name", "relationship", "relationship_text")
+        tells = ("is_guardian", "is_emergency")
+        if not any(data.get(name) for name in (*says, *tells)):
+            raise reject("needs", f"needs at least one of: {', '.join(says)}")
 
 
 class FormerName(Name):
@@ -96,6 +106,14 @@ class Client(Record):
     deceased = Boolean("The person has died")
     deceased_at = DateTime("When the person died")
     internal_notes = Text("The team's working notes; never leave")
+
+    @validates_schema
+    def races(self, data: dict[str, Any], **_: Any) -> None:
+        """US Core race us-core-23: that nobody knows, or said, stands beside no category."""
+        said = data.get("race") or ()
+        alone = next((word for word in NO_RACE if word in said), None)
+        if alone is not None and len(said) > 1:
+            raise reject("conflict", f"'{alone}' stands alone, without other categories", "race")
 
     @validates_schema
     def life(self, data: dict[str, Any], **_: Any) -> None:

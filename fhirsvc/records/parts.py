@@ -44,7 +44,7 @@ class Name(Part):
 
     @validates_schema
     def has_something(self, data: dict[str, Any], **_: Any) -> None:
-        """US Core Patient us-core-6: a name has a family or a given name."""
+        """A name says something; one written whole goes out as the family name too (us-core-6)."""
         if not data.get("family") and not data.get("given") and not data.get("text"):
             raise reject("needs", "needs at least one of: family, given, text")
 
@@ -91,6 +91,12 @@ class Diagnosis(Part):
         if ("code" in data) != ("code_system" in data):
             field = "code" if "code_system" in data else "code_system"
             raise reject("needs", "code and code_system go together", field)
+
+    @validates_schema
+    def never_was(self, data: dict[str, Any], **_: Any) -> None:
+        """FHIR Condition con-5: what was entered in error has no clinical status."""
+        if data.get("verification") == "error" and "clinical_status" in data:
+            raise reject("conflict", "a diagnosis entered in error has none", "clinical_status")
 
 
 class Problem(Part):

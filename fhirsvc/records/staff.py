@@ -45,6 +45,12 @@ ROLES = (
 )
 
 
+class StaffName(Name):
+    """The name of someone on staff: US Core Practitioner has a family name, always."""
+
+    family = String("Family name; who has a single name has it here", required=True)
+
+
 class Staff(Record):
     """Someone who works for an organization and takes part in care."""
 
@@ -52,7 +58,7 @@ class Staff(Record):
 
     type = constant_type("staff")
     active = Boolean("False once the person no longer works here")
-    name = Object(Name, "Name", required=True)
+    name = Object(StaffName, "Name", required=True)
     pronouns = String("Pronouns")
     role = Enum(ROLES, "What the person does", required=True)
     role_text = String("The role in words, e.g. DBT group lead")

@@ -138,9 +138,9 @@ def test_a_mistake_in_a_mapping_is_located(shell, folder):
     spoil(folder / "client" / "Patient.yaml", "birthDate:", "birthDat:")
     result = shell("map", "check", folder)
     assert result.exit_code == 1
-    assert "client/Patient.yaml:54:3: error:" in result.stdout
+    assert "client/Patient.yaml:58:3: error:" in result.stdout
     assert any(
-        one["where"] == "client/Patient.yaml:54:3"
+        one["where"] == "client/Patient.yaml:58:3"
         for one in shell.json("map", "check", folder, code=1)
     )
 
@@ -152,7 +152,7 @@ def test_running_with_a_mistake_in_the_mappings_names_it(shell, folder, monkeypa
     result = shell("map", "run", shell.file("c.ndjson", client_record))
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert "error: client/Patient.yaml:54:3" in result.stderr
+    assert "error: client/Patient.yaml:58:3" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def test_a_questionnaire_conforms_to_sdc(name):
     assert re.fullmatch(r"\d+\.\d+\.\d+", made["version"])
     (algorithm,) = made["extension"]
     assert "semver" == algorithm["valueCoding"]["code"]
+    assert "system" not in algorithm["valueCoding"], "R4 has no such code system"
     assert re.fullmatch(r"[A-Z][A-Za-z0-9_]{1,254}", made["name"])
     assert {"status", "title", "subjectType"} <= made.keys()
     links = [item["linkId"] for item in _items(made)]

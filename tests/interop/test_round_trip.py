@@ -33,6 +33,12 @@ Record = dict[str, Any]
 
 def generated(count: int) -> list[Record]:
     """Return that many valid records that map, of all types in turn; the same at every run."""
+    found: list[Record] = json.loads(_generated(count))
+    return found
+
+
+@cache
+def _generated(count: int) -> str:
     found: list[Record] = []
     types = clinic.mappings().records()
     each = -(-count // len(types))
@@ -41,7 +47,7 @@ def generated(count: int) -> list[Record]:
         for number, record in enumerate(mine):
             record["id"] = f"gen-{number}"
         found += mine
-    return found[:count]
+    return json.dumps(found[:count])
 
 
 def _gathered(type_name: str, count: int) -> list[Record]:
@@ -101,6 +107,54 @@ def test_generated_records_pass_the_validator(
     assert len(verdicts) == len(made)
     wrong = [(v.resource_type, v.id, e.location, e.message) for v in verdicts for e in v.errors]
     assert wrong == []
+
+
+def _goldens() -> list[Record]:
+    """Every resource that a fixture is said to become, the records of every word included."""
+    files = [p for p in sorted(FIXTURES.glob("*/*/*.json")) if p.name != "record.json"]
+    lists = sorted(FIXTURES.glob("*/every-word/resources.ndjson"))
+    assert len(lists) == len(clinic.mappings().records())
+    lines = [line for path in lists for line in path.read_text().splitlines()]
+    return [json.loads(text) for text in [*(path.read_text() for path in files), *lines]]
+
+
+@pytest.mark.parametrize("version", ["R4", "6.1.0", "7.0.0", "8.0.0"])
+def test_golden_resources_pass_the_validator(
+    version: str, validator: Callable[[str], Validator]
+) -> None:
+    """0 errors for every resource of the fixtures, against R4 and each US Core."""
+    resources = _goldens()
+    assert len(resources) > 500
+
+    verdicts = validator(version).check(resources, None if version == "R4" else US_CORE_PROFILES)
+
+    wrong = [(v.resource_type, v.id, e.location, e.message) for v in verdicts for e in v.errors]
+    assert wrong == []
+
+
+def test_ids_of_elements_are_seen_by_the_validator(validator: Callable[[str], Validator]) -> None:
+    """A key in an id passes, and the same id twice in one resource does not."""
+    (plan,) = (r for r in _goldens() if r["id"] == "care-plan.care-plan-w00")
+    twice = json.loads(json.dumps(plan))
+    found = [value for value in _id_places(twice) if "/" in value["id"]]
+    assert len(found) > 1
+    found[1]["id"] = found[0]["id"]
+
+    good, bad = validator("R4").check([plan, twice])
+
+    assert good.errors == ()
+    assert any("id" in error.message.lower() for error in bad.errors)
+
+
+def _id_places(node: Any, top: bool = True) -> Iterator[Record]:
+    if isinstance(node, dict):
+        if not top and isinstance(node.get("id"), str):
+            yield node
+        for value in node.values():
+            yield from _id_places(value, top=False)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _id_places(value, top=False)
 
 
 def _references(node: Any) -> Iterator[str]:

@@ -111,6 +111,18 @@ class TestUsCore:
         assert good.errors == ()
         assert any("0000-0" in error.message for error in bad.errors)
 
+    def test_race_may_be_unknown(self, validator: ForVersion, version: str) -> None:
+        """The null flavours that us-core-23 speaks of are races alone, and not beside one."""
+        patient = example_patient(version)
+        race = next(e for e in patient["extension"] if e["url"].endswith("/us-core-race"))
+        flavour = {"system": CATEGORY + "v3-NullFlavor", "code": "UNK", "display": "unknown"}
+        others = [e for e in race["extension"] if e["url"] not in ("ombCategory", "detailed")]
+        race["extension"] = [{"url": "ombCategory", "valueCoding": flavour}, *others]
+
+        (verdict,) = validator(version).check([patient], US_CORE_PROFILES)
+
+        assert verdict.errors == ()
+
     def test_the_guides_own_examples_pass(self, validator: ForVersion, version: str) -> None:
         """Each example of the guide passes the profile we chose (a few types have none)."""
         verdicts = validator(version).check(examples(version), US_CORE_PROFILES)

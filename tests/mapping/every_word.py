@@ -30,10 +30,14 @@ from fhirsvc.records.shapes import Many, Object
 FORMS = (
     "1 H0015 en 09:00 10:00 2.1 F33.1 +1-555-0100 someone@clinic.example 1234567893 99213".split()
 )
+# Words of code systems that schemas do not list.
+SAMPLES = {"state": "MN", "country": "US"}
 # Made to fit by the stories alone: answers are those of one instrument.
 OMITTED = {("InstrumentResult", "items"), ("InstrumentResult", "item_flags")}
-# What FHIR's invariants refuse together: part, field, word → fields left out beside it.
+# What the rules refuse together: part, field, word → fields left out beside it.
 APART = {("Diagnosis", "verification", "error"): ("clinical_status",)}  # con-5
+# Words that stand alone in their list: a record of VARIANTS says each.
+ALONE = {"race": ("unknown", "declined")}  # us-core-23
 # Lists that the slim records have too: what is made of them depends on the record's own words.
 ANSWERED = {
     "result_id": "r1",
@@ -81,7 +85,10 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
             },
         }
     ],
-    "client": [{"deceased": True}],
+    "client": [
+        {"deceased": True, "race": ["unknown"]},
+        {"race": ["declined"], "name": {"text": "Somebody"}},
+    ],
     "goal": [{"author_id": "staff-w00", "own_words": False}],
 }
 _NAMES = re.compile(r"(?:one|two) of: (.*)")
@@ -164,11 +171,13 @@ def _items(name: str, field: Many, k: int, at: int, slim: bool) -> list[Any]:
                 item[str(field.key)] = f"k{j + 1}"
         return list({item[str(field.key)]: item for item in reversed(items)}.values())[::-1]
     if isinstance(inner, Enum):
-        return list(inner.values)
+        return [word for word in inner.values if word not in ALONE.get(name, ())]
     return [_single(f"{name} {j}", inner, j, at) for j in range(2)]
 
 
 def _single(name: str, field: Kind, k: int, at: int) -> Any:
+    if name in SAMPLES:
+        return SAMPLES[name]
     said = _values(name, field)
     if said:
         return said[k % len(said)]

@@ -48,9 +48,12 @@ final class Vocabulary {
 
         // OMB's five races are the roots with something below them; the childless root is "Other".
         List<ConceptDefinitionComponent> omb = races.stream().filter(c -> c.hasConcept()).toList();
-        for (String oid : List.of("114222.4.11.836", "113883.3.2074.1.1.3", "113883.4.642.2.575")) {
+        for (String oid : List.of("114222.4.11.836", "113883.3.2074.1.1.3")) {
             valueSet(oid, CDC, omb);
         }
+        // US Core 8 binds race to one set that has the null flavours too: us-core-23 speaks of them.
+        ValueSet raceOrNone = valueSet("113883.4.642.2.575", CDC, omb);
+        include(raceOrNone, V3 + "NullFlavor", withDescendants(system("NullFlavor").getConcept()));
         for (String oid : List.of("113883.1.11.14914", "113762.1.4.1267.25")) {
             valueSet(oid, CDC, withDescendants(races));
         }
@@ -70,12 +73,17 @@ final class Vocabulary {
         return (CodeSystem) r4.fetchCodeSystem(V3 + name);
     }
 
-    private void valueSet(String oid, String system, List<ConceptDefinitionComponent> concepts) {
+    private ValueSet valueSet(String oid, String system, List<ConceptDefinitionComponent> concepts) {
         ValueSet set = new ValueSet();
         set.setUrl(VSAC + oid).setStatus(PublicationStatus.ACTIVE);
+        include(set, system, concepts);
+        target.addValueSet(set);
+        return set;
+    }
+
+    private static void include(ValueSet set, String system, List<ConceptDefinitionComponent> concepts) {
         ConceptSetComponent include = set.getCompose().addInclude().setSystem(system);
         concepts.forEach(concept -> include.addConcept().setCode(concept.getCode()));
-        target.addValueSet(set);
     }
 
     private static List<ConceptDefinitionComponent> withDescendants(List<ConceptDefinitionComponent> roots) {
