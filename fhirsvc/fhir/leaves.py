@@ -16,6 +16,7 @@ _MEMORY = 10_000
 DATES: set[object] = set()
 DATETIMES: set[object] = set()
 IDS: set[object] = set()
+CODES: set[object] = set()
 
 _DATE = re.compile(r"(\d{4})(?:-(0[1-9]|1[0-2])(?:-(0[1-9]|[12]\d|3[01]))?)?", re.ASCII)
 _TIME = r"([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(?:\.\d{1,9})?"
@@ -86,7 +87,8 @@ def id_ok(value: object) -> bool:
 
 def code_ok(value: object) -> bool:
     """No blanks around it, single spaces within."""
-    return isinstance(value, str) and bool(_CODE.fullmatch(value)) and text_ok(value)
+    good = isinstance(value, str) and bool(_CODE.fullmatch(value)) and text_ok(value)
+    return good and _remember(CODES, value)
 
 
 def uri_ok(value: object) -> bool:

@@ -11,7 +11,16 @@ from fhirsvc.mapping.plan import Source
 
 _PLACES = re.compile(r"\{([^}]*)\}")
 _TEXT = frozenset({"string", "markdown"})
-_REMEMBERED = {"date": "DATES", "dateTime": "DATETIMES"}
+_REMEMBERED = {"date": "DATES", "dateTime": "DATETIMES", "code": "CODES"}
+_INTEGER = "{v}.__class__ is not int or not %s <= {v} <= 2147483647"
+_AT_ONCE = {  # a value is wrong, without a call where most are good
+    "boolean": "{v} is not True and {v} is not False",
+    "decimal": "{v}.__class__ is not int and not decimal_ok({v})",
+    "instant": "({v} not in DATETIMES or 'T' not in {v}) and not instant_ok({v})",
+    "integer": _INTEGER % "-2147483648",
+    "positiveInt": _INTEGER % "1",
+    "unsignedInt": _INTEGER % "0",
+}
 
 
 class Statements:
@@ -183,4 +192,5 @@ class Statements:
             known = _REMEMBERED[fhir_type]
             self.say(f"if {name} not in {known} and not {fhir_type}_ok({name}): {fault}")
         else:
-            self.say(f"if not {fhir_type}_ok({name}): {fault}")
+            unless = _AT_ONCE.get(fhir_type, "not {t}_ok({v})").format(v=name, t=fhir_type)
+            self.say(f"if {unless}: {fault}")

@@ -61,8 +61,10 @@ class Groups(Conditions):
         if self._single(group, where, put):
             return
         name = self.temp("g")
-        self.say(f"{name} = {{}}")
         still = [s for s in group.slots if all(fixed(n) for n in s.nodes)]
+        settled = [s for s in still if self.settled(s)]
+        begun = self._begun(settled, where)
+        self.say(f"{name} = {{{', '.join(begun)}}}")
         rest = []  # a constant that stands in for a missing value does not make the group
         for slot in group.slots:
             moving = tuple(n for n in slot.nodes if not fixed(n))
@@ -71,19 +73,24 @@ class Groups(Conditions):
                 rest.append(Slot(slot.element, tuple(n for n in slot.nodes if fixed(n))))
             elif slot not in still:
                 self.slot(slot, name, where)
-        with self.under(f"if {name}:"):
+        with self.under(f"if len({name}) > {len(begun)}:" if begun else f"if {name}:"):
             for slot in rest:
                 with self.under(f'if "{slot.element.name}" not in {name}:'):
                     self.slot(slot, name, where)
-            settled = [s for s in still if self.settled(s)]
-            if settled:
+            if settled and not begun:
                 parts = [f'"{s.element.name}": {self.slot_value(s, where)}' for s in settled]
                 self.say(f"{name} = {{{', '.join(parts)}, **{name}}}")
             for slot in still:
                 if slot not in settled:
                     self.slot(slot, name, where)
-            self.hold(open_rules(group), group, name)
+            self.hold(open_rules(group, filled=True), group, name)
             self.say(put(name))
+
+    def _begun(self, settled: list[Slot], where: str) -> list[str]:
+        """The constants that a group begins with; where origins are noted, they come last."""
+        if self.notes:
+            return []
+        return [f'"{s.element.name}": {self.slot_value(s, where)}' for s in settled]
 
     def _single(self, group: Group, where: str, put: Put) -> bool:
         """A group with one value from the record and constants: a literal, once it is there."""
@@ -91,7 +98,7 @@ class Groups(Conditions):
         still = [s for s in group.slots if s not in moving]
         if len(moving) != 1 or len(moving[0].nodes) != 1 or not all(map(self.settled, still)):
             return False
-        if open_rules(group):  # they are asked of the whole group
+        if open_rules(group, filled=True):  # they are asked of the whole group
             return False
         node, element = moving[0].nodes[0], moving[0].element
         if isinstance(node, Each) or (isinstance(node, Leaf) and node.op in LIST_OPS):

@@ -7,13 +7,17 @@ from itertools import combinations
 
 from fhirsvc.fhir.invariants import INVARIANTS, Invariant
 from fhirsvc.mapping.groups import exclusive
-from fhirsvc.mapping.plan import Const, Group, Leaf, Slot
+from fhirsvc.mapping.plan import Const, Group, Leaf, Slot, fixed
 
 _MOST = 12  # optional elements for which every combination is tried
 
 
-def open_rules(group: Group) -> list[Invariant]:
-    """The invariants of a group's type that its lines do not already hold."""
+def open_rules(group: Group, *, filled: bool = False) -> list[Invariant]:
+    """The invariants of a group's type that its lines do not already hold.
+
+    :param filled: the group exists only where something of the record is in it.
+    """
+    moving = {s.element.name for s in group.slots if not all(fixed(n) for n in s.nodes)}
     names = frozenset(slot.element.name for slot in group.slots)
     sure = frozenset(s.element.name for s in group.slots if any(n.always for n in s.nodes))
     found = []
@@ -23,7 +27,7 @@ def open_rules(group: Group) -> list[Invariant]:
             continue
         if rule.static and len(names - sure) <= _MOST:
             bad = (s for s in _subsets(sure, names) if rule.needs <= s and not _holds(rule, s))
-            if not any(_reachable(group, s) for s in bad):
+            if not any(_reachable(group, s) for s in bad if not filled or moving & s):
                 continue
         found.append(rule)
     return found

@@ -89,12 +89,15 @@ def texts_ok(texts: list[str]) -> bool:
     """Whether all texts of a resource are good, seen quickly when they are plain.
 
     JSON of an ASCII string is two quotes longer than the string, unless something in it had to be
-    escaped; "!" follows the blank, so a text that is greater is neither empty nor starts with one.
+    escaped; what is printable in Unicode has no control characters either. "!" follows the blank,
+    so a text that is greater is neither empty nor starts with one.
 
     :raises TypeError: one of them is no text.
     """
     together = "".join(texts)
-    if min(texts) > "!" and len(orjson.dumps(together)) == len(together) + 2:
+    if min(texts) > "!" and (
+        len(orjson.dumps(together)) == len(together) + 2 or together.isprintable()
+    ):
         return True
     return all(map(leaves.text_ok, texts))
 
@@ -193,6 +196,7 @@ NAMESPACE: dict[str, Any] = {
     "EMPTY": EMPTY,
     "DATES": leaves.DATES,
     "DATETIMES": leaves.DATETIMES,
+    "CODES": leaves.CODES,
     "HOUSE_IDS": _KNOWN_IDS,
     "house_id_ok": house_id_ok,
     "refer": refer,
