@@ -211,6 +211,8 @@ class Taker:
 
     def group(self, group: Group, value: str, *, top: bool = False) -> None:
         """Every element of a dict, and no other."""
+        if not top and self.plain(group, value):
+            return
         n = self.temp("n")
         mapped = {slot.element.name for slot in group.slots}
         if top:
@@ -227,6 +229,26 @@ class Taker:
                 self.slot(slot, x)
         if group.type != "Meta":  # a server adds to it
             self.refuse(f"len({value}) != {n}")
+
+    def plain(self, group: Group, value: str) -> bool:
+        """A group of constants and one value: all there, or it is not what a mapping wrote."""
+        nodes = [(slot, slot.nodes[0]) for slot in group.slots]
+        if any(len(s.nodes) > 1 or n.test is not None for s, n in nodes):
+            return False
+        leaves = [(s, n) for s, n in nodes if isinstance(n, Leaf)]
+        consts = [(s, n) for s, n in nodes if isinstance(n, Const)]
+        if len(leaves) != 1 or len(consts) + 1 != len(nodes) or group.type == "Meta":
+            return False
+        slot, leaf = leaves[0]
+        if slot.element.many or leaf.op in _LATE or any(s.element.many for s, _ in consts):
+            return False
+        self.refuse(f"len({value}) != {len(nodes)}")
+        for other, const in consts:
+            self.refuse(f"{value}.get({other.element.name!r}) != {self.constant(const.value)}")
+        x = self.temp("x")
+        self.say(f"{x} = {value}[{slot.element.name!r}]")
+        self.leaf(leaf, x)
+        return True
 
     def slot(self, slot: Slot, x: str) -> None:
         """One element."""
@@ -293,8 +315,12 @@ class Taker:
             raise NoFastFormError
         otherwise = "not (" + " or ".join(known) + ")" if known else "True"
         for node, tell in zip(nodes, tells, strict=True):
-            there = f"{at} < {length} and (({item} := {x}[{at}]) is not None)"
-            read = f"{there} and ({tell or otherwise})"
+            told_by = tell or otherwise
+            if told_by.startswith(f"{item}."):
+                told_by = f"({item} := {x}[{at}])" + told_by.removeprefix(item)
+                read = f"{at} < {length} and {told_by}"
+            else:
+                read = f"{at} < {length} and (({item} := {x}[{at}]) is not None) and ({told_by})"
             if isinstance(node, Each):
                 self.loop(node, f"while {read}:", item, at)
                 continue
