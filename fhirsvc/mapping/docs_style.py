@@ -27,6 +27,7 @@ tbody th{font-weight:400;width:30%;padding-left:calc(.6rem + var(--d,0)*1rem)}
 tbody th code{display:block}
 td[data-label=Owner]{width:9rem}
 td[data-label=Sensitivity]{width:11rem}
+li{overflow-wrap:anywhere}
 td ul{margin:0;padding-left:1.1rem}
 td p{margin:0}
 .part th{font-weight:600;background:var(--band)}
