@@ -60,8 +60,9 @@ def test_the_server_translates_words_with_it(strict: HapiServer, made: dict[str,
 
 
 def test_the_systems_of_plain_codes_are_fhirs(strict: HapiServer):
-    """Every plain code is in the system that the map says it is of."""
-    known = set(SYSTEMS.values())
+    """Every plain code is in the system that the map says it is of; no server knows the house's."""
+    known = {url for url in SYSTEMS.values() if not url.startswith("urn:fhirsvc:")}
+    assert len(known) > 10
     asked = 0
     for made in MAPS:
         for group in made["group"]:
