@@ -278,6 +278,11 @@ class Taker:
                 self.node(node, x)
             head = "elif"
         for copy in copies:
+            if copy.line.one_way and copy.sources[0].path:
+                with self.under(f"{head} {self.look(copy.sources[0])} == {x}:"):
+                    self.say("pass")
+                head = "elif"
+        for copy in copies:
             if copy.line.one_way:
                 continue
             asked = copy.test if copy.test and copy.test.condition.values else None

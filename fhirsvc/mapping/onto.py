@@ -88,7 +88,9 @@ class Onto:
             for tie in scopes[-1].ties:
                 nodes = [n for n in tie.nodes if not against(n.test, scopes)]
                 now = next((n for n in nodes if writes.applies(n, records)), None)
-                chosen = now or next((n for n in nodes if not n.line.one_way), None)
+                told = (n for n in nodes if n.line.one_way and _says(n, tie.value, scopes))
+                chosen = now or next(told, None)
+                chosen = chosen or next((n for n in nodes if not n.line.one_way), None)
                 if chosen is None:
                     continue
                 scopes[-1].hits[chosen.n] = tie.value
@@ -263,6 +265,12 @@ def _leaves(node: Node) -> list[Leaf]:
     if isinstance(node, Group):
         return [leaf for s in node.slots for n in s.nodes for leaf in _leaves(n)]
     return []
+
+
+def _says(leaf: Leaf, value: Any, scopes: list[Scope]) -> bool:
+    """Whether another element says that the field a one-way line reads has this value."""
+    source = leaf.sources[0]
+    return bool(scopes[source.depth].values.get(source.path) == value)
 
 
 def _settled(value: Any, before: Any) -> Any:

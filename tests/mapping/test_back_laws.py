@@ -57,6 +57,11 @@ def two_way(record: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def whole(record: dict[str, Any]) -> dict[tuple[str, str], Any]:
+    """What all lines make of a record, in no order."""
+    return {(r["resourceType"], r["id"]): _in_order(r) for r in forward(record)}
+
+
 def _remove(node: Any, steps: list[str]) -> None:
     name, _, index = steps[0].partition("[")
     at: Any = int(index[:-1]) if index else None
@@ -133,6 +138,8 @@ def test_put_get(type_name: str):
             for name, resource in view.items():
                 if name in silent and name not in made:
                     continue
+                if whole(other).get(name) == whole(result).get(name):
+                    continue  # the same to the last element, one-way lines included
                 assert [] == _differ(resource, made.get(name), name[0])
 
     law()
