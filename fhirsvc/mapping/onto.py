@@ -87,10 +87,15 @@ class Onto:
         def walk(scopes: list[Scope], records: list[Record], name: str) -> None:
             for tie in scopes[-1].ties:
                 nodes = [n for n in tie.nodes if not against(n.test, scopes)]
-                now = next((n for n in nodes if writes.applies(n, records)), None)
-                told = (n for n in nodes if n.line.one_way and _says(n, tie.value, scopes))
-                chosen = now or next(told, None)
-                chosen = chosen or next((n for n in nodes if not n.line.one_way), None)
+                now = (
+                    n
+                    for n in nodes
+                    if writes.applies(n, records)
+                    and (not n.line.one_way or _says(n, tie.value, scopes, records))
+                )
+                told = (n for n in nodes if n.line.one_way and _says(n, tie.value, scopes, records))
+                stated = (n for n in nodes if not n.line.one_way)
+                chosen = next(now, None) or next(told, None) or next(stated, None)
                 if chosen is None:
                     continue
                 scopes[-1].hits[chosen.n] = tie.value
@@ -267,10 +272,12 @@ def _leaves(node: Node) -> list[Leaf]:
     return []
 
 
-def _says(leaf: Leaf, value: Any, scopes: list[Scope]) -> bool:
-    """Whether another element says that the field a one-way line reads has this value."""
+def _says(leaf: Leaf, value: Any, scopes: list[Scope], records: list[Record]) -> bool:
+    """Whether the field that a one-way line reads has this value, as it is told or as it was."""
     source = leaf.sources[0]
-    return bool(scopes[source.depth].values.get(source.path) == value)
+    told = scopes[source.depth].values.get(source.path)
+    has = paths.at(records[source.depth], source.path) if told is None else told
+    return same(source.kind, has, value)
 
 
 def _settled(value: Any, before: Any) -> Any:

@@ -161,6 +161,12 @@ class Leaves:
         hints = tuple(self.notes.hint(scopes, source) for source in leaf.sources)
         notes = self.notes
         ids = find(value, self.aims[leaf.n], notes.contained, notes.known.links, hints)
+        if ids is None:  # a name too long is a digest: the record may have what it is made of
+            has = notes.record.get(leaf.sources[-1].name)
+            relative = notes.known.links.relative(str(value.get("reference")))
+            pairs = [(str(hints[0]), one) for one in (has if isinstance(has, list) else ())]
+            aim = self.aims[leaf.n]
+            ids = next((p for p in pairs if aim.keyed and aim.local(p) == relative), None)
         return None if ids is None else "/".join(ids)
 
     def _reference(self, leaf: Leaf, value: Any, at: str, _: Address, scopes: list[Scope]) -> bool:

@@ -125,6 +125,8 @@ def test_put_get(type_name: str):
         keys = [other.get("episode_id", ""), *other.get("diagnosis_ids", ())]
         keys += [problem["diagnosis_id"] for problem in other.get("diagnoses", ())]
         assume(not any("." in key for key in keys))
+        longest = max(map(len, other.get("diagnosis_ids", ())), default=0)
+        assume(len(other.get("episode_id", "")) + longest < 48)  # longer names are digests
         assume(mapped(other) and mapped(record))
         view = two_way(other)
         returned = back().records(forward(other), onto={(type_name, record["id"]): record})
