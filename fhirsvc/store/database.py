@@ -44,7 +44,7 @@ class Database:
         # SQLite's own way to wait for another writer is to sleep and look again.
         self._queue = threading.Lock() if self.is_sqlite else nullcontext()
 
-    def _make_engine(self, synchronous: str) -> sa.Engine:
+    def _make_engine(self, synchronous: str, foreign_keys: str = "ON") -> sa.Engine:
         # Parameters hold record bodies: never in an error's text.
         options: dict[str, Any] = {"hide_parameters": True, "pool_size": 20, "max_overflow": 40}
         if not self.is_sqlite:
@@ -53,7 +53,7 @@ class Database:
 
         @sa.event.listens_for(engine, "connect")
         def _tune(dbapi: Any, _record: object) -> None:
-            _tune_sqlite(dbapi, synchronous)
+            _tune_sqlite(dbapi, synchronous, foreign_keys)
 
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -104,13 +104,24 @@ class Database:
 
     def upgrade(self, revision: str = "head") -> None:
         """Bring the schema to ``revision``; does nothing when it is there already."""
-        with self.write() as connection:
-            if not self.is_sqlite:
+        if not self.is_sqlite:
+            with self.write() as connection:
                 # Two processes starting together must not both create the tables.
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(7033116)"))
-            config = _alembic()
-            config.attributes["connection"] = connection
-            command.upgrade(config, revision)
+                _migrate(connection, revision)
+            return
+        # SQLite changes a rule of a table by making the table anew, and cannot while others refer
+        # to it: https://www.sqlite.org/lang_altertable.html#otheralter
+        engine = self._make_engine("FULL", foreign_keys="OFF")
+        try:
+            with self._queue, engine.execution_options(writes=True).begin() as connection:
+                _migrate(connection, revision)
+                broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+                if broken is not None:
+                    message = "a migration left rows that refer to nothing"
+                    raise FhirsvcError(Category.FAULT, message, f"table {broken[0]}")
+        finally:
+            engine.dispose()
 
     def revision(self) -> str | None:
         """The revision the schema is at; None for an empty database."""
@@ -133,6 +144,12 @@ class Database:
         """Close every pooled connection."""
         self.engine.dispose()
         self._hasty.dispose()
+
+
+def _migrate(connection: sa.Connection, revision: str) -> None:
+    config = _alembic()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 def _is_race(error: sa.exc.DBAPIError) -> bool:
@@ -158,13 +175,13 @@ def _make_private(path: Path) -> None:
         ) from error
 
 
-def _tune_sqlite(dbapi: Any, synchronous: str) -> None:
+def _tune_sqlite(dbapi: Any, synchronous: str, foreign_keys: str) -> None:
     dbapi.isolation_level = None  # BEGIN is ours, see _begin_sqlite
     for pragma in (
         "busy_timeout=30000",
         "journal_mode=WAL",
         f"synchronous={synchronous}",
-        "foreign_keys=ON",
+        f"foreign_keys={foreign_keys}",
     ):
         dbapi.execute(f"PRAGMA {pragma}")
 

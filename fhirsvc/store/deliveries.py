@@ -43,6 +43,8 @@ class Delivery:
     created_at: float
     updated_at: float
     revision: int = 0  # which judgement of a goal it is to send: see fhirsvc.store.judgements
+    as_ran: bool = False  # send what was sent, not what the mappings make of it now
+    report: str | None = None  # JSON: the rung of each resource, what was carried and what not
 
     @property
     def record(self) -> RecordKey:

@@ -11,6 +11,8 @@ from fhirsvc.store.records import RecordKey
 from fhirsvc.store.tables import attempt, link
 
 Local = tuple[str, str]  # resource type, local id
+# What a Link is made of; the bodies of the last agreement are read when they are needed.
+COLUMNS = [one for one in link.c if one.name not in ("said", "held")]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Link:
     acked_version: int | None
     remote_hash: str | None
     acked_at: float | None
+    rung: str = "native"
+    standing: str = "live"  # or gone, when the EHR has it no longer
 
     @property
     def local(self) -> Local:
@@ -59,7 +63,7 @@ def of(tx: sa.Connection, connection_id: int, wanted: Iterable[Local]) -> dict[L
     if not keys:
         return {}
     rows = tx.execute(
-        sa.select(link).where(
+        sa.select(*COLUMNS).where(
             link.c.connection_id == connection_id,
             sa.tuple_(link.c.resource_type, link.c.local_id).in_(keys),
         )
@@ -70,7 +74,7 @@ def of(tx: sa.Connection, connection_id: int, wanted: Iterable[Local]) -> dict[L
 def of_record(tx: sa.Connection, connection_id: int, key: RecordKey) -> list[Link]:
     """Every link that ever belonged to a record, in the order they were made."""
     rows = tx.execute(
-        sa.select(link)
+        sa.select(*COLUMNS)
         .where(
             link.c.connection_id == connection_id,
             link.c.record_type == key[0],
@@ -101,7 +105,7 @@ def add(
             record_type=key[0],
             record_id=key[1],
         )
-        .returning(link)
+        .returning(*COLUMNS)
     )
     return Link(**row.mappings().one())
 

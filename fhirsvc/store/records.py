@@ -24,6 +24,8 @@ class Version:
     hash: str
     accepted_at: float
     correlation_id: str
+    source: str = ""  # the connection that it came from; empty: from this house
+    is_deleted: bool = False  # the record was deleted; ``body`` is what it was before
 
     @property
     def key(self) -> RecordKey:

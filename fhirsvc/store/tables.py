@@ -4,11 +4,17 @@
             ├─ judgement per revision    how a goal's version is going, as its client's scores say
             └─ delivery per connection   one row per version and connection; the state machine
                  ├─ delivery_event       every transition, kept for ever
-                 └─ delivery_wait        what it waits for: a link, or a record not yet loaded
-    connection ── link ── attempt        one remote resource each; a row written before every write
+                 ├─ delivery_wait        what it waits for: a link, or a record not yet loaded
+                 └─ dispatch per link    what was sent, by which mappings: a replay is pinned to it
+    connection ─┬─ link ─┬─ attempt      one remote resource each; a row written before every write
+                │        └─ conflict     an element that both sides changed, with both values
+                ├─ refusal               what it was learned not to take, whatever it declares
+                ├─ cursor, watch         how far it was read; where it promised to notify
+                └─ inbox                 what came from it, and what became of that
     executor                             who is alive
 
-Times are seconds since the epoch in UTC, passed in by the caller: no default reads a clock.
+Times are seconds since the epoch in UTC, passed in by the caller: no default reads a clock. It is
+over 300 lines because tables that refer to each other are read together.
 
 The states of a delivery (the transitions are :data:`TRANSITIONS`)::
 
@@ -62,7 +68,8 @@ REOPENING = ("delivered", "pending")
 OUTCOMES = ("unknown", "done", "adopted", "absent", "refused", "not_sent")
 
 
-def _one_of(column: str, values: tuple[str, ...]) -> sa.CheckConstraint:
+def one_of(column: str, values: tuple[str, ...]) -> sa.CheckConstraint:
+    """A column takes these words and no others."""
     listed = ", ".join(f"'{value}'" for value in values)
     return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
 
@@ -90,6 +97,8 @@ record_version = sa.Table(
     sa.Column("hash", sa.String(64), nullable=False),
     sa.Column("accepted_at", sa.Double, nullable=False),
     sa.Column("correlation_id", sa.String(64), nullable=False),
+    sa.Column("source", sa.String(64), nullable=False, server_default=""),  # connection; '': here
+    sa.Column("is_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.ForeignKeyConstraint(["type", "id"], ["record.type", "record.id"]),
     sa.CheckConstraint("version >= 1", name="version"),
 )
@@ -128,9 +137,16 @@ connection = sa.Table(
     sa.Column("rest_until", sa.Double, nullable=False),  # asked to wait, or not answering
     sa.Column("failures", sa.Integer, nullable=False),  # in a row
     sa.Column("created_at", sa.Double, nullable=False),
-    _one_of("auth", ("none", "basic", "bearer")),
-    _one_of("write_mode", ("conditional", "create")),
-    _one_of("state", ("active", "paused")),
+    # JSON objects: how it authenticates, its certificates, chosen rungs, how it is read.
+    sa.Column("options", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("tls", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("rungs", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("inbound", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("capability", sa.Text),  # its CapabilityStatement, when last read
+    sa.Column("capability_at", sa.Double),
+    one_of("auth", ("none", "basic", "bearer", "oauth2", "smart")),
+    one_of("write_mode", ("conditional", "create")),
+    one_of("state", ("active", "paused", "stopped")),
     sa.CheckConstraint("rate > 0", name="rate"),
     sa.CheckConstraint("burst >= 1", name="burst"),
     sa.CheckConstraint("concurrency >= 1", name="concurrency"),
@@ -157,12 +173,14 @@ delivery = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("updated_at", sa.Double, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False, server_default="0"),  # the judgement to send
+    sa.Column("as_ran", sa.Boolean, nullable=False, server_default=sa.false()),  # a pinned replay
+    sa.Column("report", sa.Text),  # JSON: the rung of each resource, and what it could not carry
     sa.ForeignKeyConstraint(
         ["record_type", "record_id", "version"],
         ["record_version.type", "record_version.id", "record_version.version"],
     ),
     sa.UniqueConstraint("connection_id", "record_type", "record_id", "version"),
-    _one_of("state", STATES),
+    one_of("state", STATES),
     sa.CheckConstraint("(state = 'sending') = (owner <> '')", name="sending_has_an_owner"),
 )
 # The two rules that keep a record's versions in order at an EHR.
@@ -210,7 +228,7 @@ delivery_wait = sa.Table(
     sa.Column("kind", sa.String(6), primary_key=True),
     sa.Column("type", sa.String(40), primary_key=True),
     sa.Column("id", sa.String(64), primary_key=True),
-    _one_of("kind", ("link", "record")),
+    one_of("kind", ("link", "record")),
     sa.Index("ix_delivery_wait_target", "kind", "type", "id"),
 )
 
@@ -232,6 +250,11 @@ link = sa.Table(
     sa.Column("acked_version", sa.Integer),  # of the record
     sa.Column("remote_hash", sa.String(64)),  # of what the EHR answered it holds
     sa.Column("acked_at", sa.Double),
+    sa.Column("rung", sa.String(12), nullable=False, server_default="native"),
+    sa.Column("standing", sa.String(8), nullable=False, server_default="live"),
+    # The last agreement, zlib over JSON: what our mapping said, and what the EHR held then.
+    sa.Column("said", sa.LargeBinary),
+    sa.Column("held", sa.LargeBinary),
     sa.UniqueConstraint("connection_id", "resource_type", "local_id"),
     sa.Index("ix_link_record", "connection_id", "record_type", "record_id"),
 )
@@ -262,7 +285,7 @@ attempt = sa.Table(
     sa.Column("outcome", sa.String(10), nullable=False),
     sa.Column("status", sa.Integer),
     sa.Column("response", sa.Text),  # the OperationOutcome of a refusal; may hold PHI
-    _one_of("outcome", OUTCOMES),
+    one_of("outcome", OUTCOMES),
 )
 sa.Index(
     "uq_attempt_one_open",
@@ -270,6 +293,29 @@ sa.Index(
     unique=True,
     sqlite_where=attempt.c.outcome == "unknown",
     postgresql_where=attempt.c.outcome == "unknown",
+)
+
+dispatch = sa.Table(
+    "dispatch",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("delivery_id", Id, sa.ForeignKey("delivery.id"), nullable=False),
+    sa.Column("link_id", Id, sa.ForeignKey("link.id"), nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("mappings", sa.String(64), nullable=False),  # fingerprint of those that made it
+    sa.Column("hash", sa.String(64), nullable=False),  # of our own form
+    sa.Column("body", sa.LargeBinary, nullable=False),  # what was sent, zlib over JSON
+    sa.UniqueConstraint("delivery_id", "link_id"),
+)
+
+refusal = sa.Table(
+    "refusal",
+    metadata,
+    sa.Column("connection_id", Id, sa.ForeignKey("connection.id"), primary_key=True),
+    sa.Column("resource_type", sa.String(40), primary_key=True),
+    sa.Column("interaction", sa.String(20), primary_key=True),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
 )
 
 executor = sa.Table(

@@ -17,7 +17,24 @@ BODIES = {
     ("assessment", "a-1"): [{"client_id": "c-1", "status": "completed"}],
     ("staff", "s-1"): [{"client_id": None}],
 }
-ADDED = ("client_id", "revision")
+ADDED = (
+    "client_id",
+    "revision",
+    "source",
+    "is_deleted",
+    "as_ran",
+    "report",
+    "options",
+    "tls",
+    "rungs",
+    "inbound",
+    "capability",
+    "capability_at",
+    "rung",
+    "standing",
+    "said",
+    "held",
+)
 
 
 @pytest.fixture(name="first")
@@ -122,3 +139,18 @@ def test_versions_stay_immutable(first: Database):
 
     with pytest.raises(sa.exc.DBAPIError, match="immutable"), first.write() as tx:
         tx.execute(sa.update(record_version).values(body="{}"))
+
+
+def test_a_connection_may_be_stopped_after_the_third(first: Database):
+    """The rule of the table is the new one, and its rows and those that refer to it are there."""
+    first.upgrade()
+
+    with first.write() as tx:
+        tx.execute(sa.update(connection).values(state="stopped", auth="smart"))
+    with pytest.raises(sa.exc.IntegrityError), first.write() as tx:
+        tx.execute(sa.update(connection).values(state="asleep"))
+    with first.read() as tx:
+        kept = tx.execute(
+            sa.select(delivery.c.connection_id, connection.c.options).join(connection)
+        )
+        assert kept.all() == [(1, "{}")]
