@@ -1,0 +1,179 @@
+"""What tells an item of a list from the others, by its type, for meeting and for naming it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from fhirsvc.fhir.definitions import Element
+from fhirsvc.merge.values import ATOMIC, Object, Sameness, coding_key, elements
+
+Key = tuple[Any, ...]
+_REFERS = ("Reference", "CodeableConcept", "Coding", "Identifier")
+_MOST_FACTS = 200  # of one item: likeness needs no more
+
+
+def told(element: Element, item: Any) -> str | None:
+    """What lines tell items of a list apart by: the url of an extension, a system."""
+    name = {"Extension": "url", "Identifier": "system", "Coding": "system"}.get(element.type)
+    value = item.get(name) if name is not None and isinstance(item, dict) else None
+    return value if isinstance(value, str) else None
+
+
+class Keys:
+    """Keys of items, best first; items of one list that share a key are the same thing."""
+
+    def __init__(self, same: Sameness) -> None:
+        self.same = same
+
+    def of(self, kind: str, item: Any) -> tuple[Key | None, ...]:
+        """What an item is known by: everything together, then whom it refers to, then its codes."""
+        if not isinstance(item, dict):
+            return (("is", type(item).__name__, item),)
+        if kind in ATOMIC or kind == "CodeableConcept":
+            return (self.atom(kind, item),)
+        if isinstance(item.get("linkId"), str):
+            return (("item", item["linkId"]),)
+        found = list(self._anchors(kind, item))
+        refers = tuple(key for key in found if key[1] == "Reference")
+        codes = tuple(key for key in found if key[1] != "Reference")
+        return tuple(found) or None, refers or None, codes or None
+
+    def _anchors(self, kind: str, item: Object, depth: int = 0) -> Iterator[Key]:
+        known = elements(kind)
+        for name, value in sorted(item.items()):
+            element = known.get(name)
+            if element is None or element.many or not isinstance(value, dict):
+                continue
+            if element.type in _REFERS:
+                key = self.atom(element.type, value)
+                if key is not None:
+                    yield name, element.type, key
+            elif depth == 0 and element.type not in ATOMIC:
+                yield from self._anchors(element.type, value, 1)
+
+    def atom(self, kind: str, item: Object) -> Key | None:
+        """The key of a value that is one thing; None where it says nothing."""
+        if kind == "Reference":
+            return self.same.referred(item)
+        if kind == "Coding":
+            return coding_key(item)
+        if kind == "CodeableConcept":
+            return self._concept(item)
+        if kind == "Resource":
+            return (item.get("resourceType"), item.get("id"))
+        names = {
+            "Identifier": ("system", "value"),
+            "ContactPoint": ("system", "value"),
+            "Annotation": ("text",),
+            "HumanName": ("family", "given", "text"),
+        }.get(kind)
+        if names is None:
+            names = tuple(sorted(set(item) - {"id", "extension"}))
+        values = [item.get(name) for name in names]
+        if all(value is None for value in values):
+            return None
+        return (kind, *(_plain(value) for value in values))
+
+    def _concept(self, item: Object) -> Key | None:
+        stated = item.get("coding")
+        codings = stated if isinstance(stated, list) else ()
+        keys = sorted({key for c in codings if (key := coding_key(c)) is not None}, key=repr)
+        if keys:
+            return ("coded", *keys)
+        text = item.get("text")
+        return ("words", _plain(text)) if isinstance(text, str) else None
+
+    def sort_of(self, kind: str, item: Any) -> Key | None:
+        """What kind of thing an item is, whatever it says: where there is one of each kind."""
+        if not isinstance(item, dict):
+            return None
+        if kind == "CodeableConcept":
+            stated = item.get("coding")
+            codings = stated if isinstance(stated, list) else ()
+            systems = {c.get("system") for c in codings if isinstance(c, dict)}
+            return ("coded", *sorted(map(str, systems))) if systems else ("words",)
+        if kind == "Reference":
+            key = self.same.referred(item)
+            literal = key is not None and key[0] == "to"
+            return ("to", key[1].partition("/")[0]) if literal and key else ("told",)
+        names = {
+            "Identifier": ("system",),
+            "Coding": ("system",),
+            "ContactPoint": ("system", "use"),
+            "HumanName": ("use",),
+            "Address": ("use", "type"),
+        }.get(kind)
+        if names is not None:
+            return (kind, *(str(item.get(name)) for name in names))
+        return (kind,)
+
+    def facts(self, item: Any) -> frozenset[int]:
+        """Every value of an item with its path, as hashes: what two items have in common."""
+        found: set[int] = set()
+        stack = [((), item)]
+        while stack and len(found) < _MOST_FACTS:
+            path, node = stack.pop()
+            if isinstance(node, dict):
+                for name, value in node.items():
+                    if name == "reference" and isinstance(value, str):
+                        found.add(hash((path, self.same.target(value))))
+                    elif name != "id":
+                        stack.append(((*path, name), value))  # type: ignore[arg-type]
+            elif isinstance(node, list):
+                stack += [(path, one) for one in node]
+            else:
+                found.add(hash((path, node)))
+        return frozenset(found)
+
+    def bare(self, item: Any) -> bytes | None:
+        """All that an item says, without Element.ids and in no order of names."""
+        try:
+            return orjson.dumps(self._bare(item), option=orjson.OPT_SORT_KEYS)
+        except (TypeError, ValueError):
+            return None  # half a surrogate pair, or nesting beyond what is written
+
+    def _bare(self, node: Any) -> Any:
+        if isinstance(node, dict):
+            return {
+                name: self.same.target(value)
+                if name == "reference" and isinstance(value, str)
+                else self._bare(value)
+                for name, value in node.items()
+                if name != "id" or "resourceType" in node
+            }
+        return [self._bare(one) for one in node] if isinstance(node, list) else node
+
+
+def name_of(kind: str, item: Any, keys: Keys, *, closed: bool) -> str:
+    """What an item is called in a path: its id, or codes, systems and digests; never its words.
+
+    In a closed list, where there is one item of each sort, an item keeps its name when its value
+    changes.
+    """
+    if isinstance(item, dict) and isinstance(item.get("id"), str):
+        return str(item["id"])
+    if isinstance(item, dict) and isinstance(item.get("linkId"), str):
+        return str(item["linkId"])
+    if kind == "Extension" and isinstance(item, dict) and isinstance(item.get("url"), str):
+        return str(item["url"])
+    sort = keys.sort_of(kind, item) if closed else None
+    if sort is not None:
+        return " ".join(str(part).rstrip("/").rpartition("/")[2] for part in sort)
+    key = next((key for key in keys.of(kind, item) if key is not None), ("?",))
+    if kind == "Reference" and key[0] == "to":
+        return str(key[1]).rpartition("/")[2]
+    return hashlib.sha256(repr(key).encode("utf-8", "replace")).hexdigest()[:12]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return " ".join(value.split())
+    if isinstance(value, list):
+        return tuple(map(_plain, value))
+    return (
+        tuple(sorted((k, repr(v)) for k, v in value.items())) if isinstance(value, dict) else value
+    )

@@ -1,0 +1,233 @@
+"""Lists: their items met by key, each decided alone, in the EHR's order with ours behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fhirsvc.fhir.definitions import Element
+from fhirsvc.merge.decide import Four, Moved, Outcomes, Pair
+from fhirsvc.merge.keys import name_of, told
+from fhirsvc.merge.match import Cluster, Item, Pairing, clusters
+from fhirsvc.merge.owners import Owner, Place
+from fhirsvc.merge.result import Step
+from fhirsvc.merge.units import Units
+
+Listed = tuple[float, int, Any]  # place in the EHR's list, else in ours; and the item
+
+
+class Lists(Units):
+    """Decides lists."""
+
+    def one(self, kind: str, path: str, place: Place, v: Four, owner: Owner | None) -> Pair:
+        """One value of a type; ``Walk`` has it."""
+        raise NotImplementedError
+
+    def many(self, element: Element, path: str, place: Place, v: Four) -> Pair:
+        """A list of objects. Items that lines tell apart are lists of their own."""
+        send: list[Listed] = []
+        record: list[Listed] = []
+        for below, kind, parts in self._sorted(element, place, v):
+            if kind is None or (below.owner is None and below.within is None and not _any(parts)):
+                self._foreign(parts, send, record)
+                continue
+            self._group(element, path, below, parts, send, record)
+        return _listed(send), _listed(record)
+
+    def _sorted(
+        self, element: Element, place: Place, v: Four
+    ) -> Iterator[tuple[Place, str | None, Four]]:
+        """The items by the lines that may have written them, each with its index.
+
+        The kind is None for what is no item at all, and for those of which no line knows.
+        """
+        groups: dict[str | None, Four] = {}
+        odd = Four([], [], [], [])
+        apart = element.type == "Extension"
+        for side, items in enumerate(v):
+            for i, item in enumerate(items or ()):
+                if not isinstance(item, dict):
+                    odd[side].append((i, item))
+                    continue
+                name = told(element, item)
+                if name is not None and not apart and not place.tells(element.name, name):
+                    name = None
+                groups.setdefault(name, Four([], [], [], []))[side].append((i, item))
+        if odd.t:
+            yield place, None, odd
+        for name, parts in groups.items():
+            below = place.below(element.name, name)
+            known = below.explicit if apart else True
+            yield below, element.type if known or _any(parts) else None, parts
+
+    def _foreign(self, parts: Four, send: list[Listed], record: list[Listed]) -> None:
+        """Items of which no line knows: the EHR's own."""
+        send += [(i, 0, x) for i, x in parts.t]
+        record += [(i, 1, x) for i, x in parts.t]
+
+    def _group(
+        self,
+        element: Element,
+        path: str,
+        place: Place,
+        parts: Four,
+        send: list[Listed],
+        record: list[Listed],
+    ) -> None:
+        items = Four(*[[Item(x, element.type, self.keys) for _, x in side] for side in parts])
+        closed = place.items is None
+        found = clusters(*items, closed=closed, first=self.judge.first)
+        names = self._names(element.type, path, items, found, closed=closed)
+        self._force(items, found, names)
+        for one in found:
+            if one.t is None and one.o is None and one.s is None:
+                continue  # the EHR's own, and gone
+            v = _values(one, items)
+            mine, back = self._item(element.type, names[id(one)], place, v)
+            theirs = None if one.t is None else parts.t[one.t][0]
+            ours = None if one.o is None else parts.o[one.o][0]
+            _add(send, mine, theirs, ours)
+            _add(record, back, ours, theirs)
+
+    def _item(self, kind: str, path: str, place: Place, v: Four) -> Pair:
+        """One item: who owns it depends on whether it comes, goes or changes."""
+        if v.s is None and v.o is None:
+            return self._own(kind, path, place, v)
+        both = v.o is not None and v.t is not None
+        owner = place.within if both or place.items is None else place.items
+        return self.one(kind, path, place, v, owner)
+
+    def _own(self, kind: str, path: str, place: Place, v: Four) -> Pair:
+        """An item that only the EHR has.
+
+        In a list that a line fills from a list it is an item for the record; in any other list it
+        is the EHR's own, which the record may read unless the element is ours alone.
+        """
+        owner = place.within if place.items is None else place.items
+        told, first = self.judge.told, self.judge.first
+        if v.t is None:
+            return None, None
+        came = v.h is None
+        changed = came or not self.same.alike(v.h, v.t)
+        if place.items is None or first:
+            if owner == "us" and not (first and place.items is not None):
+                return v.t, None
+            if changed:
+                told.taken.append(Step(path, None, v.t))
+            return v.t, v.t
+        if came and owner == "us":
+            told.kept.append(Step(path, v.t, None))
+            return None, None
+        if owner == "us":
+            return v.t, None
+        if changed:
+            told.taken.append(Step(path, None, v.t))
+        return v.t, v.t
+
+    def _names(
+        self, kind: str, path: str, items: Four, found: list[Cluster], *, closed: bool
+    ) -> dict[int, str]:
+        """What each thing is called, ours first, so that names are the same in every round."""
+        end = len(items.o) + len(items.s)
+
+        def place(one: Cluster) -> tuple[int, int]:
+            mine = one.o if one.o is not None else one.s
+            theirs = one.t if one.t is not None else one.h
+            return end if mine is None else mine, theirs or 0
+
+        counts: dict[str, int] = {}
+        names = {}
+        for one in sorted(found, key=place):
+            sides = ((one.o, items.o), (one.s, items.s), (one.h, items.h), (one.t, items.t))
+            item = next(side[i].value for i, side in sides if i is not None)
+            name = name_of(kind, item, self.keys, closed=closed)
+            counts[name] = counts.get(name, 0) + 1
+            more = f"#{counts[name]}" if counts[name] > 1 else ""
+            names[id(one)] = f"{path}[{name}{more}]"
+        return names
+
+    def _force(self, items: Four, found: list[Cluster], names: dict[int, str]) -> None:
+        """Items of open conflicts meet what is most like them: neither may come or go."""
+        judge = self.judge
+        if not judge.watched:
+            return
+        alone = [
+            c for c in found
+            if c.h is None and c.t is None and c.o is not None and judge.watches(names[id(c)])
+        ]  # fmt: skip
+        theirs = [c for c in found if c.s is None and c.o is None and c.t is not None]
+        if not alone or not theirs:
+            return
+        pairing = Pairing(
+            [items.o[c.o] for c in alone], [items.t[c.t] for c in theirs], frozenset()
+        )
+        pairing.best(range(len(alone)), range(len(theirs)), 0.0)
+        for i, j in pairing.found.items():
+            alone[i].h, alone[i].t = theirs[j].h, theirs[j].t
+            found.remove(theirs[j])
+
+    # ---- lists of primitives ------------------------------------------------------------
+
+    def primitives(self, element: Element, path: str, place: Place, v: Four, twins: Four) -> Pair:
+        """A list of primitives, each met by its value; each side is the values and the twins."""
+        if v.s is None and v.o is None and not place.explicit:
+            return (v.t, twins.t), (v.t, twins.t)
+        beside = twins.t if isinstance(twins.t, list) else []
+        items = Four(*[[Item(x, element.type, self.keys) for x in side or ()] for side in v])
+        owner = place.owner if place.items is None else place.items
+        send: list[Listed] = []
+        record: list[Listed] = []
+        for one in clusters(*items, closed=False, first=self.judge.first):
+            four = _values(one, items)
+            if four == (None,) * 4:  # a place that has only extensions
+                if one.t is not None:
+                    _add(send, (None, _at(beside, one.t)), one.t, None)
+                continue
+            name = f"{path}[{name_of(element.type, _first(four), self.keys, closed=False)}]"
+            moved = Moved(four.s != four.o, four.h != four.t, four.o == four.t)
+            still = self.filled(four.t, four.o), four.o if four.o is not None else four.t
+            out = Outcomes((four.o,) * 2, (four.t,) * 2, still, (four.t, four.o))
+            mine, back = self.judge.decide(name, owner, four, moved, out)
+            if mine is not None:
+                twin = _at(beside, one.t) if one.t is not None else None
+                _add(send, (mine, twin), one.t, one.o)
+            if back is not None:
+                _add(record, (back, None), one.o, one.t)
+        return _twins(send), _twins(record)
+
+
+def _any(parts: Four) -> bool:
+    return bool(parts.s or parts.o)
+
+
+def _values(one: Cluster, items: Four) -> Four:
+    places = (one.s, one.h, one.o, one.t)
+    return Four(
+        *[None if i is None else side[i].value for i, side in zip(places, items, strict=True)]
+    )
+
+
+def _first(four: Four) -> Any:
+    return next(x for x in (four.o, four.s, four.t, four.h) if x is not None)
+
+
+def _at(items: list[Any], i: int) -> Any:
+    return items[i] if i < len(items) else None
+
+
+def _add(into: list[Listed], value: Any, first: int | None, then: int | None) -> None:
+    """Put an item where one side has it, else behind, in the order of the other side."""
+    if value is None:
+        return
+    into.append((first, 0, value) if first is not None else (float("inf"), then or 0, value))
+
+
+def _listed(found: list[Listed]) -> list[Any] | None:
+    found.sort(key=lambda one: one[:2])
+    return [value for _, _, value in found] or None
+
+
+def _twins(found: list[Listed]) -> tuple[Any, Any]:
+    pairs = _listed(found) or []
+    values, twins = [value for value, _ in pairs], [twin for _, twin in pairs]
+    return values or None, twins if any(twin is not None for twin in twins) else None

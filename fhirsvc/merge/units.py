@@ -1,0 +1,191 @@
+"""Elements that are decided as one thing: primitives with their twins, atomic types, codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fhirsvc.fhir.definitions import Element
+from fhirsvc.merge.decide import Four, Judge, Moved, Outcomes, Pair
+from fhirsvc.merge.keys import Keys
+from fhirsvc.merge.owners import Owner, Place
+from fhirsvc.merge.values import COMPANIONS, Object, Sameness, coding_key, elements, twin_kept
+
+_APART = frozenset({"id", "extension"})  # what an atomic value has and is not decided with it
+
+
+class Units:
+    """Decides single values.
+
+    :param fill: what the EHR dropped of what we said is sent again.
+    """
+
+    def __init__(self, judge: Judge, same: Sameness, *, fill: bool = False) -> None:
+        self.judge = judge
+        self.same = same
+        self.keys = Keys(same)
+        self.fill = fill
+
+    def many(self, element: Element, path: str, place: Place, v: Four) -> Pair:
+        """A list; ``Lists`` has it."""
+        raise NotImplementedError
+
+    def filled(self, theirs: Any, ours: Any) -> Any:
+        """What the EHR has, or what it dropped where that is sent again."""
+        return ours if theirs is None and self.fill else theirs
+
+    # ---- primitives ---------------------------------------------------------------------
+
+    def primitive(self, path: str, place: Place, v: Four, twins: Four) -> Pair:
+        """A primitive; each side of the answer is its value and its ``_twin``."""
+        ours, theirs = (v.o, twins.o), (v.t, twins.t)
+        said = v.s is not None or twins.s is not None
+        mine = said or ours != (None, None)
+        if not mine and not place.explicit:
+            return theirs, theirs
+        alike = self.same.alike
+        beside = twins.s is not None or twins.o is not None
+        moved = Moved(
+            not alike(v.s, v.o) or twins.s != twins.o,
+            not alike(v.h, v.t) or (beside and twins.h != twins.t),
+            alike(v.o, v.t) and (not beside or twins.o == twins.t),
+        )
+        kept = twins.o
+        if kept is None and v.o is not None:
+            kept = twins.t if alike(v.o, v.t) else twin_kept(twins.t)
+        still = self.filled(None, ours) if theirs == (None, None) else theirs
+        out = Outcomes(
+            ours=((v.o, kept), ours),
+            theirs=(theirs, theirs),
+            still=(still or (None, None), ours if ours != (None, None) else theirs),
+            apart=(theirs, ours),
+        )
+        found = self.judge.decide(path, place.owner, v, moved, out)
+        return _twinned(found[0]), _twinned(found[1])
+
+    # ---- types that are one thing -------------------------------------------------------
+
+    def atomic(self, kind: str, path: str, place: Place, v: Four, owner: Owner | None) -> Pair:
+        """A value of an atomic type. What the EHR adds to it stays; another value leaves behind
+        what was said of the one before.
+        """
+        if v.s is None and v.o is None and not place.explicit:
+            return v.t, v.t
+        if v.o is None and v.t is None:
+            return None, None
+        names = self._core(place, v)
+        core = Four(*[_only(x, names) for x in v])
+        shown = place.below("display").explicit
+        lost = {n for n in v.s or () if v.h is not None and n not in v.h}
+        same = self.same.same
+        moved = Moved(
+            not same(kind, core.s, core.o, shown=shown),
+            not same(kind, core.h, core.t, shown=shown),
+            same(kind, _only(core.o, names - lost), _only(core.t, names - lost), shown=shown),
+        )
+        if v.o is None or v.t is None:
+            return self._there(kind, path, place, v, moved, owner)
+        extension = self._extension(kind, path, place, v)
+        stale = frozenset() if moved.agree else COMPANIONS.get(kind, frozenset())
+        extras = {n: x for n, x in v.t.items() if n not in names | _APART | stale}
+        added = {n: x for n, x in v.o.items() if self.fill and n not in v.t and n in lost}
+        here = {n: x for n, x in v.o.items() if n not in _APART}
+        there = {n: x for n, x in v.t.items() if n not in _APART}
+        sent, back = _beside(v, extension, self.fill)
+        out = Outcomes(
+            ours=({**sent, **extras, **here}, {**back, **extras, **here}),
+            theirs=({**sent, **there}, {**back, **there}),
+            still=({**sent, **there, **added}, {**back, **extras, **here}),
+            apart=({**sent, **there}, {**back, **here}),
+        )
+        return self.judge.decide(path, owner, v, moved, out)
+
+    def _core(self, place: Place, v: Four) -> frozenset[str]:
+        """The elements of a value that this house says, or that a line would read."""
+        mine = {*(v.s or ()), *(v.o or ())}
+        every = mine | {*(v.h or ()), *(v.t or ())}
+        if mine:
+            every = {n for n in every if n in mine or place.below(n).explicit}
+        return frozenset(every - _APART)
+
+    def _there(
+        self, kind: str, path: str, place: Place, v: Four, moved: Moved, owner: Owner | None
+    ) -> Pair:
+        """A value that one side does not have."""
+        they = moved.they
+        if v.o is None and v.s is not None and v.h is not None and not they:
+            dry = type(self)(Judge({}, {}, first=False), self.same)
+            dry._extension(kind, path, place, Four(v.s, v.h, v.s, v.t))
+            they = bool(dry.judge.told.taken or dry.judge.told.kept)
+        still = self.filled(v.t, v.o), v.o if v.o is not None else v.t
+        out = Outcomes((v.o, v.o), (v.t, v.t), still, (v.t, v.o))
+        return self.judge.decide(path, owner, v, Moved(moved.we, they, agree=False), out)
+
+    def _extension(self, kind: str, path: str, place: Place, v: Four) -> Pair:
+        """The extensions of an atomic value, which are decided one by one."""
+        lists = Four(*[x.get("extension") if x else None for x in v])
+        element = elements(kind).get("extension")
+        if element is None or not any(isinstance(x, list) for x in lists):
+            return lists.t, lists.o if lists.o is not None else lists.t
+        if not (lists.t is None or isinstance(lists.t, list)):
+            return lists.t, lists.o
+        lists = Four(*[x if isinstance(x, list) else None for x in lists])
+        return self.many(element, f"{path}.extension", place, lists)
+
+    # ---- the codes of a concept ---------------------------------------------------------
+
+    def codings(self, path: str, place: Place, v: Four) -> Pair:
+        """``CodeableConcept.coding``: which codes say it. A translation beside is no change."""
+        if v.s is None and v.o is None and not place.explicit:
+            return v.t, v.t
+        s, h, o, t = [_coded(x) for x in v]
+        lost = s.keys() - h.keys() if v.h is not None else set[Any]()
+        gone = s.keys() - o.keys()
+        mine = s.keys() & h.keys()
+        wanted = o.keys() - lost
+        if self.judge.first:
+            agree = bool(o.keys() & t.keys()) or (not o and not t)
+        else:
+            agree = (bool(wanted) and wanted <= t.keys()) or not (o or t)
+            agree = agree and not (gone & t.keys())
+        they = bool(mine - t.keys()) if mine else h.keys() != t.keys()
+        moved = Moved(s.keys() != o.keys(), they, agree)
+        ours: Any = v.o
+        if s.keys() & o.keys():  # still the same concept: its translations stay
+            stays = [c for k, c in t.items() if k in h and k not in gone]
+            ours = [*stays, *(c for k, c in o.items() if k not in t or k not in h)] or None
+        back = v.o if v.o is not None else v.t
+        again = [c for k, c in o.items() if k in lost and k not in t] if self.fill else []
+        still = [*(v.t or ()), *again] or None
+        if v.t is None and not moved.we:
+            still = self.filled(None, v.o)
+        out = Outcomes((ours, v.o), (v.t, v.t), (still, back), (v.t, v.o))
+        return self.judge.decide(path, place.within, v, moved, out)
+
+
+def _only(value: Object | None, names: frozenset[str] | set[str]) -> Object | None:
+    return None if value is None else {n: x for n, x in value.items() if n in names}
+
+
+def _beside(v: Four, extension: Pair, fill: bool) -> tuple[Object, Object]:
+    """Id and extensions, for the EHR and for the record."""
+    sent: Object = {}
+    back: Object = {}
+    theirs, ours = v.t.get("id"), v.o.get("id")
+    name = theirs if theirs is not None or not fill else ours
+    if name is not None:
+        sent["id"] = name
+    if ours is not None or theirs is not None:
+        back["id"] = ours if ours is not None else theirs
+    for into, value in ((sent, extension[0]), (back, extension[1])):
+        if value is not None:
+            into["extension"] = value
+    return sent, back
+
+
+def _coded(codings: list[Any] | None) -> dict[Any, Any]:
+    """Codings by system and code; what is none is left out."""
+    return {key: c for c in codings or () if (key := coding_key(c)) is not None}
+
+
+def _twinned(value: Any) -> tuple[Any, Any]:
+    return value if isinstance(value, tuple) else (value, None)
