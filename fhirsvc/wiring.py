@@ -19,6 +19,7 @@ from fhirsvc import shipped
 from fhirsvc.ehr.auth import auth_for
 from fhirsvc.ehr.bucket import TokenBucket
 from fhirsvc.ehr.client import Client, Limits
+from fhirsvc.ehr.content import fingerprint
 from fhirsvc.errors import Finding
 from fhirsvc.fhir.scoring import Direction
 from fhirsvc.fhir.validate import validate
@@ -28,10 +29,12 @@ from fhirsvc.records import check
 from fhirsvc.services.deliver import Deliverer
 from fhirsvc.services.engine import DurableEngine
 from fhirsvc.services.lanes import Lanes
+from fhirsvc.services.lens import Lens
 from fhirsvc.services.liveness import Identity
 from fhirsvc.services.operate import Operator
 from fhirsvc.services.ports import Check, Companions, Mapper, Validate
 from fhirsvc.services.publish import Publisher, alone
+from fhirsvc.services.receive import Receiver
 from fhirsvc.services.sweep import Sweeper
 from fhirsvc.settings import Settings
 from fhirsvc.store.connections import Connection
@@ -105,6 +108,22 @@ class Wiring:
     companions: Companions = alone
     clock: Callable[[], float] = time.time
     moved: Moved | None = None  # what a difference of scores means, where they judge goals
+    lens: Lens | None = None  # the way back; without it nothing is taken in
+
+    @property
+    def receiver(self) -> Receiver | None:
+        """Takes in what EHRs hold."""
+        if self.lens is None:
+            return None
+        return Receiver(
+            self.database,
+            self.mapper,
+            self.lens,
+            self.validate,
+            self.publisher,
+            self.clock,
+            by_scores=self.moved is not None,
+        )
 
     @property
     def publisher(self) -> Publisher:
@@ -131,6 +150,7 @@ class Wiring:
             random.random,
             identity.is_alive,
             by_scores=self.moved is not None,
+            receiver=self.receiver,
         )
         lanes = Lanes(self.database, deliverer, lambda: identity.id, self.clock)
         engine = DurableEngine(self.settings.engine_database_url, identity.id, lanes.run)
@@ -165,6 +185,7 @@ def build(
     validate: Validate,
     companions: Companions = alone,
     moved: Moved | None = None,
+    lens: Lens | None = None,
 ) -> Wiring:
     """Wire a process with the given record check, mappings and resource check.
 
@@ -172,7 +193,7 @@ def build(
     """
     database = Database(settings.database_url)
     moved = moved if settings.achievement_from_scores else None
-    return Wiring(settings, database, check, mapper, validate, companions, moved=moved)
+    return Wiring(settings, database, check, mapper, validate, companions, moved=moved, lens=lens)
 
 
 class LateMappings:
@@ -183,9 +204,18 @@ class LateMappings:
         self._site = site
 
     @cached_property
+    def _texts(self) -> Mapping[str, str]:
+        return shipped.mappings(self._folder, self._site)
+
+    @cached_property
     def mappings(self) -> Mappings:
         """The compiled mappings; a MappingsError names every mistake in them."""
-        return Mappings.load(shipped.mappings(self._folder, self._site))
+        return Mappings.load(self._texts)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells the mappings of this folder, and of the site over it, from any others."""
+        return fingerprint(dict(self._texts))
 
     def check(self, record: object) -> list[Finding]:
         """What is wrong with a record; only a site's fields and instruments need the mappings."""
@@ -225,6 +255,7 @@ def product(
         validate=validate,
         companions=mappings.companions,
         moved=mappings.moved,
+        lens=Lens(lambda: mappings.mappings),
     )
 
 

@@ -43,6 +43,8 @@ def check(record: object) -> list[Finding]:
 class TinyMapper:
     """Maps the three types; ``refuse`` in a record makes the mapping fail."""
 
+    fingerprint = "tiny"
+
     def forward(self, record: Mapping[str, Any], us_core: int) -> list[dict[str, Any]]:
         if record.get("refuse"):
             raise FhirsvcError(Category.INVALID, "expected: something else", "$.refuse")

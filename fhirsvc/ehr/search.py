@@ -25,6 +25,20 @@ class Remote:
     etag: str | None
     body: Mapping[str, Any]
 
+    @property
+    def last_updated(self) -> str:
+        """``meta.lastUpdated`` as it stands there; '' when it does not."""
+        meta = self.body.get("meta")
+        found = meta.get("lastUpdated") if isinstance(meta, Mapping) else None
+        return found if isinstance(found, str) else ""
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Several resources under one business identifier."""
+
+    remotes: tuple[Remote, ...]
+
 
 def token(system: str, value: str) -> str:
     r"""A token search value ``system|value``, with ``\ , | $`` escaped in either part.
@@ -91,11 +105,8 @@ class Reader:
 
     def by_identifier(
         self, resource_type: str, system: str, value: str
-    ) -> Remote | Decision | None:
-        """The one resource under a business identifier, None when there is none.
-
-        Several are a conflict to hold: which of them others refer to is not ours to guess.
-        """
+    ) -> Remote | Decision | Duplicates | None:
+        """What is under a business identifier: one resource, None, or several."""
         params = {identity(resource_type): token(system, value)}
         answer = self.send("GET", resource_type, params=params, headers=_FRESH)
         decision = self._decide(answer)
@@ -111,7 +122,7 @@ class Reader:
         ]
         unique = {remote.id: remote for remote in found}
         if len(unique) > 1:
-            return Decision("hold", Category.CONFLICT, detail=f"{len(unique)} match the identifier")
+            return Duplicates(tuple(unique.values()))
         return next(iter(unique.values()), None)
 
     def from_answer(

@@ -13,7 +13,8 @@ from fhirsvc.ehr.content import remote_fingerprint
 from fhirsvc.ehr.protocol import Wanted, sent_body
 from fhirsvc.ehr.search import Remote
 from fhirsvc.services.ports import Clock
-from fhirsvc.store import connections, deliveries, links, turns
+from fhirsvc.store import agreements, connections, deliveries, links, turns
+from fhirsvc.store.agreements import Dispatch
 from fhirsvc.store.database import Database
 from fhirsvc.store.deliveries import Delivery
 from fhirsvc.store.links import Link, Local
@@ -26,6 +27,10 @@ class LostClaimError(Exception):
     """Another executor has this delivery now: stop, and write nothing more about it."""
 
 
+class StoppedError(Exception):
+    """Somebody stopped the connection: nothing more is written to it."""
+
+
 class LinkJournal:
     """Notes the writes of one resource within one turn of a delivery.
 
@@ -33,7 +38,7 @@ class LinkJournal:
     write has to survive a loss of power: whatever else is lost, an attempt of unknown outcome is
     left, and that is looked for. ``longest_s`` is how long a request can be under way at most,
     in seconds; ``is_alive`` tells whether this executor is still known to be alive, so that
-    nobody else has taken over.
+    nobody else has taken over. ``mappings`` is the fingerprint of those that made what is sent.
     """
 
     def __init__(
@@ -46,6 +51,8 @@ class LinkJournal:
         *,
         longest_s: float,
         is_alive: Callable[[], bool],
+        mappings: str = "",
+        rung: str = "native",
     ) -> None:
         self._database = database
         self._taken = taken
@@ -54,6 +61,8 @@ class LinkJournal:
         self._clock = clock
         self._longest = longest_s
         self._is_alive = is_alive
+        self._mappings = mappings
+        self._rung = rung
 
     def begin(self, method: str, wanted: Wanted) -> int:
         """Note a write that is about to be made; returns its id."""
@@ -62,9 +71,14 @@ class LinkJournal:
         now = self._clock()
 
         def note(tx: sa.Connection) -> int:
+            if connections.by_id(tx, self._taken.connection_id).state == "stopped":
+                raise StoppedError
+            link_id = self._linked(tx).id
+            sent = Dispatch(link_id, now, self._mappings, wanted.hash, dict(wanted.body))
+            agreements.sent(tx, self._taken.id, sent)
             return links.begin(
                 tx,
-                link_id=self._linked(tx).id,
+                link_id=link_id,
                 delivery_id=self._taken.id,
                 executor=self._taken.owner,
                 method=method,
@@ -91,12 +105,25 @@ class LinkJournal:
         now = self._clock()
         self._run(lambda tx: links.unsettled(tx, attempt, now, settle_at, status))
 
+    def gone(self, attempt: int | None, status: int | None = None) -> None:
+        """Note that the EHR has it no longer."""
+        now = self._clock()
+
+        def note(tx: sa.Connection) -> None:
+            if attempt is not None:
+                links.end(tx, attempt, "done", now, status=status)
+            link = self._linked(tx)
+            links.anew(tx, link.id)
+            connections.answered(tx, link.connection_id)
+
+        self._run(note)
+
     def ack(
         self,
         attempt: int | None,
         outcome: str,
         remote: Remote,
-        acked: tuple[str, int] | None,
+        acked: Wanted | None,
         status: int | None = None,
     ) -> None:
         """Note what the EHR holds, and wake what waited for this resource to be there."""
@@ -110,9 +137,12 @@ class LinkJournal:
                 tx,
                 link.id,
                 remote=(remote.id, remote.etag, remote_fingerprint(remote.body)),
-                acked=acked or (None, None),
+                acked=(acked.hash, acked.version) if acked else (None, None),
                 now=now,
+                rung=self._rung,
             )
+            if acked is not None:
+                agreements.agree(tx, link.id, acked.said or acked.body, remote.body)
             if link.remote_id is None:
                 deliveries.release(tx, [("link", *link.local)], now, link.connection_id)
             connections.answered(tx, link.connection_id)

@@ -61,7 +61,8 @@ def _scores(
     bodies: dict[str, list[Record]] = {}
     newest: dict[str, float] = {}
     for client, body, accepted_at in judgements.assessments(tx, clients):
-        bodies.setdefault(client, []).append(orjson.loads(body))
+        if body is not None:
+            bodies.setdefault(client, []).append(orjson.loads(body))
         newest[client] = max(accepted_at, newest.get(client, 0.0))
     return {client: results_of(listed) for client, listed in bodies.items()}, newest
 
@@ -84,3 +85,21 @@ def as_judged(tx: sa.Connection, taken: Delivery, record: Record) -> Record:
         return record
     word = judgements.of(tx, taken)
     return record if word is None else told(record, word.text)
+
+
+def as_it_is(tx: sa.Connection, key: tuple[str, str], record: Record) -> Record:
+    """A goal with the word of its newest judgement; other records as they are."""
+    word = judgements.now(tx, key) if key[0] == judgements.GOAL else None
+    return record if word is None else told(record, word.text)
+
+
+def unjudged(record: Record, shown: Record, changed: Record) -> Record:
+    """``changed``, made of a goal ``shown`` with its judgement, with the clinic's own word again.
+
+    What somebody else says of the goal stays; what only the scores say is not put on the record.
+    """
+    if shown == record or changed.get("progress") != shown.get("progress"):
+        return changed
+    words = ("progress", "progress_text")
+    kept = {name: value for name, value in changed.items() if name not in words}
+    return {**kept, **{name: record[name] for name in words if name in record}}

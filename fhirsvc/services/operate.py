@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.services.ports import Clock
 from fhirsvc.services.publish import Publisher
-from fhirsvc.store import connections, deliveries, queue
+from fhirsvc.store import conflicts, connections, deliveries, links, queue
+from fhirsvc.store.conflicts import Conflict, Resolution
 from fhirsvc.store.connections import Connection, NewConnection
 from fhirsvc.store.database import Database
 from fhirsvc.store.deliveries import Delivery
@@ -80,6 +81,23 @@ class Operator:
             raise FhirsvcError(Category.CONFLICT, message, where)
 
         self._database.run(again)
+
+    def resolve(self, conflict_id: int, resolution: Resolution, by: str) -> Conflict:
+        """Decide a conflict, and let both sides be brought together by that.
+
+        :param resolution: ``"ours"``, ``"theirs"`` or ``{"value": …}``.
+        :raises FhirsvcError: NOT_FOUND, or CONFLICT when it is settled.
+        """
+        now = self._clock()
+
+        def decide(tx: sa.Connection) -> Conflict:
+            found = conflicts.decide(tx, conflict_id, resolution, by, now)
+            links.forget(tx, [found.link_id])
+            key = (found.record_type, found.record_id)
+            deliveries.reopen(tx, found.connection_id, key, now, f"conflict {found.id} decided")
+            return found
+
+        return self._database.run(decide)
 
     def send_now(self, name: str) -> int:
         """Make all pending deliveries of a connection due, and end its rest; returns how many."""

@@ -21,6 +21,10 @@ Companions = Callable[[Record], list[dict[str, Any]]]
 class Mapper(Protocol):
     """Turns a record into resources."""
 
+    @property
+    def fingerprint(self) -> str:
+        """Tells these mappings from any others: what a replay is pinned to."""
+
     def forward(self, record: Record, us_core: int) -> list[dict[str, Any]]:
         """The resources of one record, to be treated as frozen.
 

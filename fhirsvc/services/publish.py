@@ -1,10 +1,13 @@
-"""Accepting records: the version and its deliveries are on disk before the caller hears yes."""
+"""Accepting records: the version and its deliveries are on disk before the caller hears yes.
+
+It is over 300 lines because every way in ends in the same few steps, in the same transaction.
+"""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
@@ -22,7 +25,9 @@ from fhirsvc.store.records import RecordKey, Version
 
 BATCH = 100  # records in one transaction
 
-Outcome = Literal["created", "changed", "unchanged", "refused"]
+Outcome = Literal["created", "changed", "unchanged", "refused", "deleted"]
+# Something else to be done in the transaction that stores a record.
+Also = Callable[[sa.Connection, "Receipt"], None]
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class _Incoming:
     hash: str
     client_id: str | None  # whose it is
     findings: tuple[Finding, ...] = ()  # warnings
+    source: str = ""  # the connection that it comes from
 
 
 _BESIDE = -1  # the index of what came with another record
@@ -119,20 +125,78 @@ class Publisher:
         return Accepted(tuple(receipts), opened, superseded)
 
     def accept_one(
-        self, record: object, *, expected: int | None = None, correlation_id: str = ""
+        self,
+        record: object,
+        *,
+        expected: int | None = None,
+        correlation_id: str = "",
+        source: str = "",
+        also: Also | None = None,
     ) -> Receipt:
-        """Accept one record; CONFLICT unless its current version is ``expected`` (0: none yet)."""
+        """Accept one record; CONFLICT unless its current version is ``expected`` (0: none yet).
+
+        ``source`` names the connection that it comes from. ``also`` is done in the transaction
+        that stores the record, or finds that it says nothing new.
+        """
         read = self._read(0, record)
         if isinstance(read, Receipt):
             return read
+        read = replace(read, source=source)
         now = self._clock()
         beside = self._beside([read])
         cause = correlation_id or self._new_id()
 
-        def store(tx: sa.Connection) -> Accepted:
-            return self._take_in(tx, [read], cause, now, expected, beside)
+        def store(tx: sa.Connection) -> Receipt:
+            receipt = self._take_in(tx, [read], cause, now, expected, beside).receipts[0]
+            if also is not None:
+                also(tx, receipt)
+            return receipt
 
-        return self._database.run(store).receipts[0]
+        return self._database.run(store)
+
+    def delete(
+        self, key: RecordKey, *, expected: int | None = None, correlation_id: str = ""
+    ) -> Receipt:
+        """Delete a record: a last version that says so goes wherever the record went.
+
+        What is there stays in its history, and the record can be accepted again.
+
+        :raises FhirsvcError: NOT_FOUND when there is none, GONE when it is deleted, CONFLICT unless
+            its current version is ``expected``.
+        """
+        now = self._clock()
+        cause = correlation_id or self._new_id()
+        return self._database.run(lambda tx: self._delete(tx, key, cause, now, expected))
+
+    def _delete(
+        self, tx: sa.Connection, key: RecordKey, cause: str, now: float, expected: int | None
+    ) -> Receipt:
+        found = records.version(tx, key)
+        where = "/".join(key)
+        if found.is_deleted:
+            raise FhirsvcError(Category.GONE, "this record is deleted", where)
+        records.current(tx, [key])
+        if expected is not None and expected != found.version:
+            message = f"the current version is {found.version}, not {expected}"
+            raise FhirsvcError(Category.CONFLICT, message, where)
+        last = replace(
+            found,
+            version=found.version + 1,
+            hash=fingerprint({"deleted": found.hash}),
+            accepted_at=now,
+            correlation_id=cause,
+            source="",
+            is_deleted=True,
+        )
+        records.save(tx, [last], {key: next(iter(records.clients(tx, [key])), None)})
+        deliveries.supersede(tx, [key], now)
+        ids = [connection.id for connection in connections.everyone(tx)]
+        deliveries.create(tx, [(key, last.version, cause)], ids, now)
+        if self._moved and key[0] in judgements.BEARING:
+            touched = records.clients(tx, [key])
+            judgements.lock(tx, touched)
+            judge.judge(tx, touched, (), self._moved, correlation_id=cause, now=now)
+        return Receipt(0, "deleted", *key, last.version)
 
     def backfill(self) -> int:
         """Open the deliveries that a new connection has not been given yet; returns how many."""
@@ -242,7 +306,8 @@ def _store(
         outcome: Outcome = "changed" if number else "created"
         if one.index != _BESIDE:
             receipts.append(Receipt(one.index, outcome, *one.key, number + 1, one.findings))
-        versions.append(Version(*one.key, number + 1, one.body, one.hash, now, correlation_id))
+        version = Version(*one.key, number + 1, one.body, one.hash, now, correlation_id)
+        versions.append(replace(version, source=one.source))
     records.save(tx, versions, {one.key: one.client_id for one in incoming})
     newest = {one.key: one for one in versions}
     superseded = deliveries.supersede(tx, newest.keys() & before.keys(), now)

@@ -152,6 +152,27 @@ def retry(tx: sa.Connection, delivery_id: int, now: float) -> bool:
     return move(tx, which, Change("pending", reason="asked for again"), now) == 1
 
 
+def reopen(tx: sa.Connection, connection_id: int, key: RecordKey, now: float, reason: str) -> int:
+    """Send the newest delivery of a record to a connection again, whatever became of it.
+
+    One that is pending or being sent goes anyway. Returns how many were reopened: one, or none.
+    """
+    newest = (
+        sa.select(delivery.c.id)
+        .where(
+            delivery.c.connection_id == connection_id,
+            delivery.c.record_type == key[0],
+            delivery.c.record_id == key[1],
+        )
+        .order_by(delivery.c.version.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    over = delivery.c.state.in_(("delivered", "held", "dead"))
+    which = sa.and_(delivery.c.id == newest, over)
+    return move(tx, which, Change("pending", reason=reason, reopens=True), now)
+
+
 def exists(tx: sa.Connection, delivery_id: int) -> bool:
     """Whether there is a delivery with this id, in whatever state."""
     which = sa.select(delivery.c.id).where(delivery.c.id == delivery_id)

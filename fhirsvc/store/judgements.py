@@ -83,10 +83,13 @@ def goals(tx: sa.Connection, clients: Iterable[str]) -> list[Judged]:
     ]
 
 
-def assessments(tx: sa.Connection, clients: Iterable[str]) -> list[tuple[str, str, float]]:
-    """(client id, body, when it was accepted) of every assessment of these clients."""
-    rows = tx.execute(_current(ASSESSMENT, clients))
-    return [(row.client_id, row.body, row.accepted_at) for row in rows]
+def assessments(tx: sa.Connection, clients: Iterable[str]) -> list[tuple[str, str | None, float]]:
+    """(client id, body, when it was accepted) of every assessment of these clients.
+
+    Of a deleted one there is no body any more, but that it was deleted counts as well.
+    """
+    rows = tx.execute(_current(ASSESSMENT, clients).add_columns(record_version.c.is_deleted))
+    return [(row.client_id, None if row.is_deleted else row.body, row.accepted_at) for row in rows]
 
 
 _is_current = sa.and_(
@@ -196,6 +199,16 @@ def of(tx: sa.Connection, taken: Delivery) -> Word | None:
             judgement.c.version == taken.version,
             judgement.c.revision == taken.revision,
         )
+    ).first()
+    return Word(row.word, row.scores_at) if row else None
+
+
+def now(tx: sa.Connection, key: tuple[str, str]) -> Word | None:
+    """The newest judgement of a record; None when there is none."""
+    row = tx.execute(
+        sa.select(judgement.c.word, judgement.c.scores_at)
+        .join(record, _is_current)
+        .where(record.c.type == key[0], record.c.id == key[1])
     ).first()
     return Word(row.word, row.scores_at) if row else None
 

@@ -85,6 +85,63 @@ def of_record(tx: sa.Connection, connection_id: int, key: RecordKey) -> list[Lin
     return [Link(**row) for row in rows]
 
 
+def by_identifier(
+    tx: sa.Connection, connection_id: int, resource_type: str, identifier: tuple[str, str]
+) -> Link | None:
+    """The link of the resource with this business identifier (system, value)."""
+    row = tx.execute(
+        sa.select(*COLUMNS).where(
+            link.c.connection_id == connection_id,
+            link.c.resource_type == resource_type,
+            link.c.identifier_system == identifier[0],
+            link.c.identifier_value == identifier[1],
+        )
+    ).mappings()
+    found = row.first()
+    return None if found is None else Link(**found)
+
+
+def by_remote(
+    tx: sa.Connection, connection_id: int, names: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Link]:
+    """The links of these remote resources (type, id), as far as there are any."""
+    keys = sorted(set(names))
+    if not keys:
+        return {}
+    rows = tx.execute(
+        sa.select(*COLUMNS).where(
+            link.c.connection_id == connection_id,
+            sa.tuple_(link.c.remote_type, link.c.remote_id).in_(keys),
+        )
+    ).mappings()
+    return {(row["remote_type"], row["remote_id"]): Link(**row) for row in rows}
+
+
+def by_id(tx: sa.Connection, link_id: int) -> Link:
+    """One link, locked until the commit."""
+    row = tx.execute(sa.select(*COLUMNS).where(link.c.id == link_id).with_for_update())
+    return Link(**row.mappings().one())
+
+
+def page(
+    tx: sa.Connection, connection_id: int, resource_type: str, after: int, limit: int
+) -> list[Link]:
+    """Links of one type that the EHR is known to have, by id, after the last one seen."""
+    rows = tx.execute(
+        sa.select(*COLUMNS)
+        .where(
+            link.c.connection_id == connection_id,
+            link.c.remote_type == resource_type,
+            link.c.remote_id.is_not(None),
+            link.c.standing == "live",
+            link.c.id > after,
+        )
+        .order_by(link.c.id)
+        .limit(limit)
+    ).mappings()
+    return [Link(**row) for row in rows]
+
+
 def add(
     tx: sa.Connection,
     connection_id: int,
@@ -200,6 +257,29 @@ def unsettled(
     )
 
 
+def stand(tx: sa.Connection, link_id: int, standing: str, remote_id: str | None = None) -> None:
+    """Note that the EHR has it no longer (``gone``) or again (``live``), perhaps elsewhere."""
+    values: dict[str, str] = {"standing": standing}
+    if remote_id is not None:
+        values["remote_id"] = remote_id
+    tx.execute(sa.update(link).where(link.c.id == link_id).values(values))
+
+
+def anew(tx: sa.Connection, link_id: int) -> None:
+    """Forget the remote resource altogether: it is made anew when it is sent next."""
+    known = ("remote_id", "etag", "acked_hash", "acked_version", "remote_hash", "said", "held")
+    values: dict[str, str | None] = {**dict.fromkeys(known), "standing": "live"}
+    tx.execute(sa.update(link).where(link.c.id == link_id).values(values))
+
+
+def forget(tx: sa.Connection, link_ids: Iterable[int]) -> None:
+    """What the EHR holds is not what is wanted, or not known to be: send it again, look first."""
+    ids = sorted(set(link_ids))
+    if ids:
+        values = {"acked_hash": None, "etag": None, "remote_hash": None}
+        tx.execute(sa.update(link).where(link.c.id.in_(ids)).values(values))
+
+
 def ack(
     tx: sa.Connection,
     link_id: int,
@@ -207,6 +287,7 @@ def ack(
     remote: tuple[str, str | None, str],
     acked: tuple[str | None, int | None],
     now: float,
+    rung: str = "native",
 ) -> None:
     """Note what the EHR holds: ``remote`` is (id, ETag, hash), ``acked`` our (hash, version).
 
@@ -222,5 +303,7 @@ def ack(
             acked_hash=acked[0],
             acked_version=acked[1],
             acked_at=now,
+            rung=rung,
+            standing="live",
         )
     )

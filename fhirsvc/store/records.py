@@ -143,7 +143,7 @@ def page(tx: sa.Connection, record_type: str, after: str = "", limit: int = 100)
                 record.c.version == record_version.c.version,
             ),
         )
-        .where(record.c.type == record_type, record.c.id > after)
+        .where(record.c.type == record_type, record.c.id > after, ~record_version.c.is_deleted)
         .order_by(record.c.id)
         .limit(limit)
     ).mappings()

@@ -17,8 +17,9 @@ REJUDGED = Change("pending", reason="its scores came to say something else while
 def claim(tx: sa.Connection, connection_id: int, owner: str, now: float) -> Delivery | None:
     """Take the next due delivery of a connection for ``owner``; None when nothing is due.
 
-    Nothing is due while the connection is paused or resting. A record whose older version is
-    being sent is passed over, so that its versions arrive in order.
+    Nothing is due while the connection is paused or resting, and one that failed is tried with one
+    delivery before it gets more. A record whose older version is being sent is passed over, so that
+    its versions arrive in order.
     """
     busy = delivery.alias()
     blocked = sa.exists().where(
@@ -26,6 +27,9 @@ def claim(tx: sa.Connection, connection_id: int, owner: str, now: float) -> Deli
         busy.c.record_type == delivery.c.record_type,
         busy.c.record_id == delivery.c.record_id,
         busy.c.state == "sending",
+    )
+    trying = sa.exists().where(
+        busy.c.connection_id == delivery.c.connection_id, busy.c.state == "sending"
     )
     found = tx.execute(
         sa.select(delivery.c.id)
@@ -37,6 +41,7 @@ def claim(tx: sa.Connection, connection_id: int, owner: str, now: float) -> Deli
             connection.c.state == "active",
             connection.c.rest_until <= now,
             ~blocked,
+            sa.or_(connection.c.failures == 0, ~trying),
         )
         .order_by(delivery.c.next_at, delivery.c.id)
         .limit(1)

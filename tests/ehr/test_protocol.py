@@ -48,7 +48,7 @@ class Memory:
 
     def ack(self, attempt, outcome, remote, acked, status=None):
         self.said.append(("ack", outcome))
-        self.acked = acked
+        self.acked = (acked.hash, acked.version) if acked else None
         self.known = Known(remote.id, remote.etag, remote_fingerprint(remote.body))
 
 
@@ -275,7 +275,7 @@ def test_a_success_that_committed_nothing(desk):
 
 
 def test_two_matches_are_held(desk):
-    """Which of two to keep is a person's decision."""
+    """Which of two to keep, when one holds what we did not write, is a person's decision."""
     for _ in range(2):
         desk.fhir.handle("POST", "/Goal", "", {}, _json(wanted("theirs").body))
 
@@ -283,7 +283,7 @@ def test_two_matches_are_held(desk):
 
     assert isinstance(result, Stopped)
     assert (result.decision.action, result.decision.category) == ("hold", Category.CONFLICT)
-    assert result.decision.detail == "2 match the identifier"
+    assert result.decision.detail == "2 match the identifier and differ"
     assert desk.held == ["theirs", "theirs"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+import orjson
 import pytest
 import sqlalchemy as sa
 from tiny import care_plan, client, goal
@@ -12,7 +13,7 @@ from wire import BASE
 
 from fhirsvc.ehr.simulated_fhir import Reply
 from fhirsvc.errors import Category, FhirsvcError, Finding
-from fhirsvc.services.deliver import WAIT_S
+from fhirsvc.services.turn import WAIT_S
 from fhirsvc.store import deliveries, queue, turns
 from fhirsvc.store.connections import NewConnection
 from fhirsvc.store.tables import attempt, link
@@ -288,27 +289,43 @@ def test_an_unknown_outcome_of_an_older_version_is_resolved_by_the_newer(house):
     assert house.held("Patient")["client.c-1"]["name"][0]["family"] == "B"
 
 
-def test_two_matches_hold(house):
-    """Two resources under one identifier are a conflict for a person, then it can be retried."""
-    import orjson
+def test_what_we_made_twice_is_taken_away(house):
+    """Two resources that hold nothing but what we sent become one again: the first one."""
+    ids = _twice(house, client())
 
-    patient = house.deliverer.mapper.forward(client(), 8)[0]
-    body = {key: value for key, value in patient.items() if key != "id"}
-    ids = [
-        house.fhir.handle("POST", "/Patient", "", {}, orjson.dumps(body)).body["id"]
-        for _ in range(2)
-    ]
+    house.accept(client())
+
+    assert house.drain() == ["delivered"]
+    assert house.fhir.count("Patient") == 1
+    assert house.fhir.handle("GET", f"/Patient/{ids[0]}", "", {}, b"").status == 200
+
+
+def test_two_matches_hold(house):
+    """Two that differ are a conflict for a person, then it can be retried."""
+    ids = _twice(house, client(), family="Somebody's work")
     house.accept(client())
     assert house.drain() == ["held"]
     held = house.only("c-1")
     assert held.category == Category.CONFLICT
-    assert held.reason == "Patient/client.c-1: conflict: 2 match the identifier"
+    assert held.reason == "Patient/client.c-1: conflict: 2 match the identifier and differ"
 
     house.fhir.handle("DELETE", f"/Patient/{ids[1]}", "", {}, b"")
     house.operator.retry(held.id)
 
     assert house.drain() == ["delivered"]
     assert house.fhir.count("Patient") == 1
+
+
+def _twice(house, record, family=None):
+    """The Patient of a record, made twice at the EHR; the second with another name."""
+    patient = house.deliverer.mapper.forward(record, 8)[0]
+    first = {key: value for key, value in patient.items() if key != "id"}
+    second = first if family is None else {**first, "name": [{"family": family}]}
+    ids = []
+    for body in (first, second):
+        ids.append(house.fhir.handle("POST", "/Patient", "", {}, orjson.dumps(body)).body["id"])
+        house.clock.sleep(1)
+    return ids
 
 
 def test_every_answered_write_keeps_its_status(house):

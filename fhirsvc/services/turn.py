@@ -1,0 +1,387 @@
+"""One turn of one delivery: send what is not there yet, bring both sides together, say what stops.
+
+It is over 300 lines because a turn is one decision: what it learns of one resource decides what it
+does with the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from fhirsvc.ehr import batch
+from fhirsvc.ehr.content import fingerprint
+from fhirsvc.ehr.decide import Decision, backoff
+from fhirsvc.ehr.protocol import (
+    Dice,
+    Known,
+    Onward,
+    OpenAttempt,
+    Request,
+    Stopped,
+    Wanted,
+    Writer,
+    Written,
+)
+from fhirsvc.ehr.search import Reader, Remote
+from fhirsvc.errors import Category
+from fhirsvc.services.journal import LinkJournal
+from fhirsvc.services.ports import Resource
+from fhirsvc.services.references import (
+    Local,
+    identifier_of,
+    local_of,
+    possible_records,
+    references,
+    resolve,
+)
+from fhirsvc.store import agreements, conflicts, connections, links, records
+from fhirsvc.store.connections import Connection
+from fhirsvc.store.deliveries import Change, Delivery, Wait
+from fhirsvc.store.links import Attempt, Link
+
+if TYPE_CHECKING:
+    from fhirsvc.services.deliver import Deliverer
+
+WAIT_S = 60.0  # a waiting delivery looks again after this time, if nothing woke it
+SHOWN = 5  # findings and names in a reason
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A resource that is to be written, and how."""
+
+    local: Local
+    wanted: Wanted
+    known: Known
+    writer: Writer
+    journal: LinkJournal
+
+
+@dataclass
+class Turn:
+    """The turn of a claimed delivery with the resources that its version maps to, in order."""
+
+    deliverer: Deliverer
+    taken: Delivery
+    connection: Connection
+    resources: Sequence[Resource]
+    links: dict[Local, Link] = field(default_factory=dict)
+    attempts: dict[int, Attempt] = field(default_factory=dict)
+    sent: dict[Local, str] = field(default_factory=dict)
+    blocked: set[Local] = field(default_factory=set)
+    stops: list[tuple[Local, Decision]] = field(default_factory=list)
+    decided: dict[tuple[str, str, str], tuple[int, ...]] = field(default_factory=dict)
+
+    def run(self) -> Change:
+        """Send what the EHR does not hold yet; how the turn ends."""
+        self.load([local_of(resource) for resource in self.resources])
+        own = [self.links[one] for one in self._own() if one in self.links]
+        if any((link.acked_version or 0) > self.taken.version for link in own):
+            return Change("superseded", reason="a newer version was sent")
+        left = list(self.resources)
+        while left:
+            names = {local_of(one) for one in left}
+            level = [one for one in left if not references(one) & names - {local_of(one)}]
+            left = [one for one in left if one not in level]
+            prepared = [one for one in map(self._prepare, level) if one is not None]
+            decision = self._send(prepared)
+            if decision is not None:
+                return self.retry(decision)
+        return self.end()
+
+    def _own(self) -> list[Local]:
+        return [local_of(resource) for resource in self.resources]
+
+    def load(self, own: Iterable[Local]) -> None:
+        """Read the links of all that is sent or referred to, and writes of unknown outcome."""
+        listed = list(own)
+        wanted = {*listed, *(local for one in self.resources for local in references(one))}
+        with self.deliverer.database.read() as tx:
+            self.links = links.of(tx, self.connection.id, wanted)
+            known = [self.links[local].id for local in listed if local in self.links]
+            self.attempts = links.open_attempts(tx, known) if known else {}
+
+    # ---- sending ------------------------------------------------------------------------------
+
+    def _prepare(self, resource: Resource) -> Prepared | None:
+        """What is to be written of one resource; None when there is nothing, or nothing yet."""
+        local = local_of(resource)
+        link = self.links.get(local)
+        attempt = self.attempts.get(link.id) if link else None
+        local_hash = fingerprint(resource)
+        if attempt is None and link is not None and link.acked_hash == local_hash:
+            return None
+        missing = {one for one in references(resource) if not self._remote(one)}
+        if missing:
+            self.blocked |= missing
+            return None
+        if link is not None and link.standing == "gone" and link.remote_id is not None:
+            self.stops.append((local, Decision("hold", Category.GONE, detail="no longer there")))
+            return None
+        system, value = identifier_of(resource)
+        said = self._resolved(resource)
+        wanted = Wanted(local[0], system, value, said, local_hash, self.taken.version, said)
+        return self._prepared(local, self._with_theirs(wanted, link), link, attempt)
+
+    def _prepared(
+        self, local: Local, wanted: Wanted, link: Link | None, attempt: Attempt | None
+    ) -> Prepared:
+        journal = self._journal(local, (wanted.system, wanted.value), link)
+        reconcile = partial(self._reconcile, wanted) if self.deliverer.receiver else None
+        writer = self.writer(journal, reconcile)
+        return Prepared(local, wanted, known(link, attempt), writer, journal)
+
+    def _remote(self, local: Local) -> str | None:
+        """The reference under which the EHR knows it; None while it does not."""
+        link = self.links.get(local)
+        found = f"{link.remote_type}/{link.remote_id}" if link and link.remote_id else None
+        return self.sent.get(local, found)
+
+    def _resolved(self, resource: Resource) -> Resource:
+        remote = {local: self._remote(local) or "" for local in references(resource)}
+        resolved: Resource = resolve(resource, remote)
+        return {key: value for key, value in resolved.items() if key != "id"}
+
+    def _with_theirs(self, wanted: Wanted, link: Link | None) -> Wanted:
+        """What we want, and beside it what the EHR's own people have put there."""
+        receiver = self.deliverer.receiver
+        if receiver is None or link is None or link.remote_id is None:
+            return wanted
+        with self.deliverer.database.read() as tx:
+            agreement = agreements.of(tx, link.id)
+        if agreement is None:
+            return wanted
+        merged = receiver.merge(link, wanted.said, agreement.held, self.connection)
+        return replace(wanted, body=without_id(merged.send))
+
+    def _reconcile(self, wanted: Wanted, found: Remote) -> Wanted | Written | Decision:
+        """Take in what somebody changed at the EHR; what is left to be sent."""
+        receiver = self.deliverer.receiver
+        assert receiver is not None  # noqa: S101 - only then is it asked
+        link = self._link_of(wanted)
+        if link is None:
+            return Decision("hold", Category.CONFLICT, detail="its link is not there")
+        taken = receiver.take(
+            self.connection, wanted.resource_type, found, "write", self.taken.correlation_id
+        )
+        if taken.merged is None:
+            if taken.state == "waiting":
+                return Decision("retry", Category.BUSY, 1.0, detail=taken.reason)
+            return Decision("hold", Category.CONFLICT, detail=taken.reason or "changed at the EHR")
+        if taken.version is not None and taken.version != self.taken.version:
+            return Decision("retry", Category.CONFLICT, detail="changed at the EHR and taken in")
+        if taken.merged.is_quiet:
+            return Written(found)
+        self.decided[wanted.resource_type, wanted.system, wanted.value] = taken.decided
+        return replace(wanted, body=without_id(taken.merged.send))
+
+    def _link_of(self, wanted: Wanted) -> Link | None:
+        with self.deliverer.database.read() as tx:
+            return links.by_identifier(
+                tx, self.connection.id, wanted.resource_type, (wanted.system, wanted.value)
+            )
+
+    def writer(self, journal: LinkJournal, reconcile: Any = None) -> Writer:
+        """The writer of one resource."""
+        deliverer = self.deliverer
+        luck = deliverer.luck()
+        dice = Dice(deliverer.clock(), luck, self.taken.attempts)
+        return Writer(
+            self._reader(luck),
+            journal,
+            self.connection.write_mode,
+            self.connection.index_lag_s,
+            dice,
+            reconcile=reconcile,
+            verify=float(self.connection.inbound.get("verify", 0.0)),
+        )
+
+    def _reader(self, luck: float) -> Reader:
+        deliverer = self.deliverer
+        return Reader(
+            deliverer.client_for(self.connection),
+            self.taken.correlation_id,
+            deliverer.clock,
+            attempts=self.taken.attempts,
+            luck=luck,
+        )
+
+    def _journal(self, local: Local, identifier: tuple[str, str], link: Link | None) -> LinkJournal:
+        deliverer = self.deliverer
+        limits = deliverer.client_for(self.connection).limits
+        return LinkJournal(
+            deliverer.database,
+            self.taken,
+            (local, identifier),
+            link,
+            deliverer.clock,
+            longest_s=limits.total_s + self.connection.index_lag_s,
+            is_alive=deliverer.is_alive,
+            mappings=deliverer.mapper.fingerprint,
+        )
+
+    def _send(self, prepared: Sequence[Prepared]) -> Decision | None:
+        """Write what does not refer to each other; a decision when the turn must end."""
+        if len(prepared) > 1 and self.deliverer.batches(self.connection):
+            results = self._send_together(prepared)
+        else:
+            results = []
+            for one in prepared:
+                results.append((one, one.writer.write(one.wanted, one.known)))
+                if _retries(results[-1][1]):
+                    break
+        again = None
+        for one, result in results:
+            if isinstance(result, Written):
+                self.sent[one.local] = f"{one.local[0]}/{result.remote.id}"
+                self._carried_out(one.wanted)
+                continue
+            self.stops.append((one.local, result.decision))
+            if result.decision.action == "retry" and again is None:
+                again = result.decision
+        return again
+
+    def _carried_out(self, wanted: Wanted) -> None:
+        """Settle the conflicts whose decision has just been sent."""
+        ids = self.decided.pop((wanted.resource_type, wanted.system, wanted.value), ())
+        if ids:
+            now = self.deliverer.clock()
+            self.deliverer.database.run(lambda tx: conflicts.carried_out(tx, ids, now))
+
+    def _send_together(
+        self, prepared: Sequence[Prepared]
+    ) -> list[tuple[Prepared, Written | Stopped]]:
+        """The same in one request; what it leaves open is gone on with one by one."""
+        begun = [(one, one.writer.begin(one.wanted, one.known)) for one in prepared]
+        asked = [(one, step) for one, step in begun if isinstance(step, Request)]
+        results = [(one, step) for one, step in begun if not isinstance(step, Request)]
+        answers = batch.send(self._reader(0.5), [step for _, step in asked]) if asked else []
+        if answers is None:
+            self.deliverer.note_refusal(self.connection, "", "batch", 0)
+            for one, step in asked:
+                one.journal.end(step.attempt, "not_sent")
+                results.append((one, one.writer.write(step.wanted, step.known)))
+            return results
+        for (one, step), answer in zip(asked, answers, strict=True):
+            done = one.writer.conclude(step, answer)
+            if isinstance(done, Onward):
+                done = one.writer.write(done.wanted, done.known)
+            results.append((one, done))
+        return results
+
+    # ---- the end ------------------------------------------------------------------------------
+
+    def retry(self, decision: Decision) -> Change:
+        """Go on later, and let the connection rest where that is what failed."""
+        delay = decision.delay
+        if decision.rests:
+            failures = self.connection.failures
+            delay = max(delay, backoff(failures, self.deliverer.luck()) if failures else 0.0)
+            until = self.deliverer.clock() + delay
+            self.deliverer.database.run(lambda tx: connections.rest(tx, self.connection.id, until))
+        return Change("pending", _category(decision), self._reason(), delay, failed=True)
+
+    def end(self) -> Change:
+        """The state in which a turn that did all it could leaves the delivery."""
+        if self.connection.failures:  # whatever it said of this record, it answered
+            with self.deliverer.database.write(durable=False) as tx:
+                connections.answered(tx, self.connection.id)
+        for action, state in (("bury", "dead"), ("hold", "held")):
+            for _, decision in self.stops:
+                if decision.action == action:
+                    return Change(state, _category(decision), self._reason(), failed=True)
+        # What waits for a resource of this very record waits for what that one waits for.
+        unlinked = {local for local in self.blocked if not self._remote(local)} - set(self._own())
+        if unlinked:
+            return self._wait(unlinked)
+        disputed = self._disputed()
+        if disputed:
+            return Change("held", str(Category.CONFLICT), disputed)
+        return Change("delivered", reason=self._left_behind())
+
+    def _disputed(self) -> str:
+        """The elements that both sides changed, which somebody has to decide."""
+        with self.deliverer.database.read() as tx:
+            listed = conflicts.open_of_record(tx, self.connection.id, self.taken.record)
+        said = "; ".join(f"conflict {one.id} at {one.clash.path}" for one in listed[:SHOWN])
+        return sentence(said + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""))
+
+    def _wait(self, missing: set[Local]) -> Change:
+        """Wait for links that are to come, or be held for records that nobody has loaded."""
+        candidates = {
+            local: possible_records(local[1]) for local in missing if local not in self.links
+        }
+        with self.deliverer.database.read() as tx:
+            loaded = records.present(tx, [key for keys in candidates.values() for key in keys])
+        unknown = {local for local, keys in candidates.items() if not loaded & set(keys)}
+        waits: set[Wait] = {("link", *local) for local in missing}
+        waits |= {("record", *key) for local in unknown for key in candidates[local]}
+        if unknown:
+            reason = f"missing: {names(unknown)}"
+            return Change("held", str(Category.NOT_FOUND), reason, waits=frozenset(waits))
+        return Change("pending", "", f"waiting: {names(missing)}", WAIT_S, waits=frozenset(waits))
+
+    def _left_behind(self) -> str:
+        """What an earlier version sent and this one no longer maps to: it stays at the EHR."""
+        with self.deliverer.database.read() as tx:
+            every = links.of_record(tx, self.connection.id, self.taken.record)
+        own = set(self._own())
+        left = {
+            link.local
+            for link in every
+            if link.remote_id and link.standing == "live" and link.local not in own
+        }
+        return f"left behind: {names(left)}" if left else ""
+
+    def _reason(self) -> str:
+        said = []
+        for local, decision in self.stops[:SHOWN]:
+            detail = f": {decision.detail}" if decision.detail else ""
+            said.append(f"{'/'.join(local)}: {_category(decision)}{detail}")
+        return sentence("; ".join(said))
+
+
+def known(link: Link | None, attempt: Attempt | None) -> Known:
+    """What is remembered of a remote resource."""
+    if link is None:
+        return Known()
+    found = None
+    if attempt is not None:
+        body = orjson.loads(attempt.body)
+        found = OpenAttempt(attempt.id, attempt.hash, attempt.version, body, attempt.settle_at)
+    return Known(link.remote_id, link.etag, link.remote_hash, found)
+
+
+def without_id(resource: Resource) -> dict[str, Any]:
+    """A resource as a body to send: its id and what the EHR counts are the EHR's to say."""
+    body = {name: value for name, value in resource.items() if name != "id"}
+    meta = body.get("meta")
+    if isinstance(meta, dict):
+        kept = {k: v for k, v in meta.items() if k not in ("versionId", "lastUpdated", "source")}
+        body = {**body, "meta": kept} if kept else {k: v for k, v in body.items() if k != "meta"}
+    return body
+
+
+def _retries(result: Written | Stopped) -> bool:
+    return isinstance(result, Stopped) and result.decision.action == "retry"
+
+
+def _category(decision: Decision) -> str:
+    return str(decision.category or "")
+
+
+def names(locals_: set[Local]) -> str:
+    """Local names for a reason, the first few of them."""
+    listed = sorted("/".join(local) for local in locals_)
+    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
+    return ", ".join(listed[:SHOWN]) + more
+
+
+def sentence(text: str) -> str:
+    """A reason that fits its column."""
+    return text.replace("\n", " ")[:1000]

@@ -1,0 +1,75 @@
+"""The turn of a deleted record: what the EHR holds of it is called wrong there, or deleted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fhirsvc.ehr.content import fingerprint
+from fhirsvc.ehr.decide import Decision
+from fhirsvc.ehr.protocol import Stopped, Wanted
+from fhirsvc.ehr.withdrawn import NEVER, is_withdrawn, withdrawn
+from fhirsvc.errors import Category
+from fhirsvc.services.turn import Turn, known, names, without_id
+from fhirsvc.store import agreements, links
+from fhirsvc.store.deliveries import Change
+from fhirsvc.store.links import Link
+
+
+@dataclass
+class Withdrawal(Turn):
+    """A turn that takes back what earlier versions sent: the last made goes first.
+
+    A resource whose type has a word for it is updated to entered-in-error, another one is deleted.
+    People and organizations stay, and what the EHR does not let us delete is told.
+    """
+
+    left: set[tuple[str, str]] = field(default_factory=set)
+
+    def run(self) -> Change:
+        """Take back what is there; how the turn ends."""
+        with self.deliverer.database.read() as tx:
+            every = links.of_record(tx, self.connection.id, self.taken.record)
+            self.attempts = links.open_attempts(tx, [one.id for one in every]) if every else {}
+        self.links = {one.local: one for one in every}
+        for link in reversed(every):
+            is_there = link.remote_id is not None and link.standing == "live"
+            if not is_there and link.id not in self.attempts:
+                continue
+            decision = self._take_back(link)
+            if decision is None:
+                continue
+            if decision.category == Category.UNSUPPORTED:
+                self.left.add(link.local)
+                continue
+            self.stops.append((link.local, decision))
+            if decision.action == "retry":
+                return self.retry(decision)
+        return self.end()
+
+    def _take_back(self, link: Link) -> Decision | None:
+        if link.resource_type in NEVER:
+            self.left.add(link.local)
+            return None
+        with self.deliverer.database.read() as tx:
+            agreement = agreements.of(tx, link.id)
+        held = agreement.held if agreement else {"resourceType": link.resource_type}
+        if is_withdrawn(held):
+            return None
+        body = withdrawn(held) if agreement else None
+        remembered = known(link, self.attempts.get(link.id))
+        identifier = (link.identifier_system, link.identifier_value)
+        writer = self.writer(self._journal(link.local, identifier, link))
+        sent = without_id(body or held)
+        wanted = Wanted(
+            link.resource_type, *identifier, sent, fingerprint(sent), self.taken.version, sent
+        )
+        if body is None or link.remote_id is None:
+            stopped = writer.remove(wanted, remembered)
+            return stopped.decision if stopped else None
+        result = writer.write(wanted, remembered)
+        if isinstance(result, Stopped) and result.decision.category != Category.GONE:
+            return result.decision
+        return None
+
+    def _left_behind(self) -> str:
+        return f"stays at the EHR: {names(self.left)}" if self.left else ""

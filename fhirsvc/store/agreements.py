@@ -1,0 +1,81 @@
+"""The last agreement of each link, and what was sent by each delivery: bodies, packed.
+
+An agreement is two bodies: what our mapping said, and what the EHR held right after. The difference
+between then and now tells what each side changed since. A dispatch is what one delivery sent for
+one link, and by which mappings: what a replay repeats.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from fhirsvc.store.tables import dispatch, link
+
+Body = Mapping[str, Any]
+
+
+def pack(body: Body) -> bytes:
+    """JSON, deflated: bodies of one house are much alike and shrink to a fifth."""
+    return zlib.compress(orjson.dumps(body), 1)
+
+
+def unpack(data: bytes) -> dict[str, Any]:
+    """What was packed."""
+    found: dict[str, Any] = orjson.loads(zlib.decompress(data))
+    return found
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What our mapping said and what the EHR held, in the EHR's own references."""
+
+    said: dict[str, Any]
+    held: dict[str, Any]
+
+
+def of(tx: sa.Connection, link_id: int) -> Agreement | None:
+    """The last agreement of a link; None before the first."""
+    row = tx.execute(sa.select(link.c.said, link.c.held).where(link.c.id == link_id)).first()
+    if row is None or row.said is None or row.held is None:
+        return None
+    return Agreement(unpack(row.said), unpack(row.held))
+
+
+def agree(tx: sa.Connection, link_id: int, said: Body, held: Body) -> None:
+    """Note a new agreement."""
+    values = {"said": pack(said), "held": pack(held)}
+    tx.execute(sa.update(link).where(link.c.id == link_id).values(values))
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """What a delivery sent for one link; ``mappings`` is the fingerprint of those that made it."""
+
+    link_id: int
+    at: float
+    mappings: str
+    hash: str
+    body: dict[str, Any]
+
+
+def sent(tx: sa.Connection, delivery_id: int, one: Dispatch) -> None:
+    """Note what a delivery sends for a link, instead of what it sent before."""
+    key = (dispatch.c.delivery_id == delivery_id, dispatch.c.link_id == one.link_id)
+    values = {"at": one.at, "mappings": one.mappings, "hash": one.hash, "body": pack(one.body)}
+    if tx.execute(sa.update(dispatch).where(*key).values(values)).rowcount == 0:
+        named = {"delivery_id": delivery_id, "link_id": one.link_id}
+        tx.execute(sa.insert(dispatch).values({**named, **values}))
+
+
+def dispatches(tx: sa.Connection, delivery_id: int) -> list[Dispatch]:
+    """What a delivery sent, in the order of the links."""
+    rows = tx.execute(
+        sa.select(dispatch).where(dispatch.c.delivery_id == delivery_id).order_by(dispatch.c.id)
+    )
+    return [Dispatch(row.link_id, row.at, row.mappings, row.hash, unpack(row.body)) for row in rows]
