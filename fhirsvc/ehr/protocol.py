@@ -369,7 +369,8 @@ class Writer:
         else:
             found = self._reader.by_identifier(wanted.resource_type, wanted.system, wanted.value)
         if isinstance(found, Duplicates):
-            return self.repair(found.remotes, [one for one in (sent, wanted) if one], None)
+            wrote = [one for one in (sent, wanted) if one]
+            found = take_away_doubles(self._reader, found.remotes, wrote)
         if isinstance(found, Decision):
             raise _HaltError(found)
         return found
@@ -417,34 +418,35 @@ class Writer:
             decision = self._again("refused as busy")
         raise _HaltError(replace(decision, detail=issues(answer.body) or decision.detail))
 
-    def repair(self, remotes: Sequence[Remote], sent: Sequence[Wanted], kept: str | None) -> Remote:
-        """Take away all but one of the resources that carry one identifier of ours.
-
-        The one that stays is ``kept`` (its id), or else the first that was made. Only what holds
-        nothing but what we ``sent`` is taken away: something else in it is somebody's work.
-
-        :raises _HaltError: a conflict to hold, when that is not so or the EHR does not let us.
-        """
-        first = min(remotes, key=lambda one: (one.id != kept, one.last_updated, one.id))
-        for extra in remotes:
-            if extra is first:
-                continue
-            ours = next((one for one in sent if content.holds(extra.body, one.body)), None)
-            if ours is None:
-                raise _HaltError(_conflict(f"{len(remotes)} match the identifier and differ"))
-            self._take_away(extra, ours)
-        return first
-
-    def _take_away(self, extra: Remote, ours: Wanted) -> None:
-        path = f"{ours.resource_type}/{extra.id}"
-        headers = {} if extra.etag is None else {"If-Match": extra.etag}
-        answer = self._reader.send("DELETE", path, headers=headers)
-        if answer.status not in (200, 202, 204, 404, 410):
-            detail = f"a second one cannot be deleted ({answer.status or answer.problem})"
-            raise _HaltError(_conflict(detail))
-
     def _again(self, detail: str) -> Decision:
         return Decision("retry", Category.CONFLICT, max(1.0, self._lag), detail=detail)
+
+
+def take_away_doubles(
+    reader: Reader,
+    remotes: Sequence[Remote],
+    sent: Sequence[Wanted],
+    kept: str | None = None,
+) -> Remote | Decision:
+    """Take away all but one of the resources that carry one identifier of ours.
+
+    The one that stays is ``kept`` (its id), or else the first that was made. Only what holds
+    nothing but what we ``sent`` is taken away: something else in it is somebody's work. That, and
+    an EHR that does not let us, is a conflict to hold.
+    """
+    first = min(remotes, key=lambda one: (one.id != kept, one.last_updated, one.id))
+    for extra in remotes:
+        if extra is first:
+            continue
+        if not any(content.holds(extra.body, one.body) for one in sent):
+            return _conflict(f"{len(remotes)} match the identifier and differ")
+        path = f"{sent[0].resource_type}/{extra.id}"
+        headers = {} if extra.etag is None else {"If-Match": extra.etag}
+        answer = reader.send("DELETE", path, headers=headers)
+        if answer.status not in (200, 202, 204, 404, 410):
+            detail = f"a second one cannot be deleted ({answer.status or answer.problem})"
+            return _conflict(detail)
+    return first
 
 
 class _HaltError(Exception):

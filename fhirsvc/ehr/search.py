@@ -98,7 +98,7 @@ class Reader:
         answer = self.send("GET", f"{resource_type}/{remote_id}", headers=_FRESH)
         if answer.status in (404, 410):
             return Decision("hold", Category.GONE, detail="no longer at the EHR")
-        decision = self._decide(answer)
+        decision = self.decided(answer)
         if decision is not None:
             return decision
         return self.from_answer(resource_type, answer, remote_id) or _unreadable("read")
@@ -109,7 +109,7 @@ class Reader:
         """What is under a business identifier: one resource, None, or several."""
         params = {identity(resource_type): token(system, value)}
         answer = self.send("GET", resource_type, params=params, headers=_FRESH)
-        decision = self._decide(answer)
+        decision = self.decided(answer)
         if decision is not None:
             return decision
         bundle = answer.body or {}
@@ -117,7 +117,7 @@ class Reader:
             return _unreadable("search")
         found = [
             remote
-            for remote in map(_remote, _matches(bundle))
+            for remote in map(self.remote, matches(bundle))
             if remote is not None and remote.body.get("resourceType") == resource_type
         ]
         unique = {remote.id: remote for remote in found}
@@ -137,6 +137,13 @@ class Reader:
             return None
         return Remote(found, etag_of(answer.headers, body), body)
 
+    def remote(self, resource: Mapping[str, Any]) -> Remote | None:
+        """A resource of a searchset; None when it has no id that could be one."""
+        found = resource.get("id")
+        if not isinstance(found, str) or not _ID.fullmatch(found):
+            return None
+        return Remote(found, etag_of({}, resource), resource)
+
     def id_in(self, resource_type: str, answer: Answer) -> str | None:
         """The id that Location or Content-Location names.
 
@@ -150,7 +157,7 @@ class Reader:
                 return parts[-1]
         return None
 
-    def _decide(self, answer: Answer) -> Decision | None:
+    def decided(self, answer: Answer) -> Decision | None:
         """None when the read succeeded."""
         decision = decide(
             "GET",
@@ -177,7 +184,7 @@ def _unreadable(what: str) -> Decision:
     return Decision("retry", Category.UNAVAILABLE, 30.0, detail=f"unreadable answer to a {what}")
 
 
-def _matches(bundle: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def matches(bundle: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The resources of a searchset that matched; an OperationOutcome among them is left out."""
     entries = bundle.get("entry")
     return [
@@ -187,10 +194,3 @@ def _matches(bundle: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         and isinstance(entry.get("resource"), dict)
         and (entry.get("search") or {}).get("mode", "match") == "match"
     ]
-
-
-def _remote(resource: Mapping[str, Any]) -> Remote | None:
-    found = resource.get("id")
-    if not isinstance(found, str) or not _ID.fullmatch(found):
-        return None
-    return Remote(found, etag_of({}, resource), resource)
