@@ -109,10 +109,8 @@ class Capabilities:
 
     def to_json(self) -> dict[str, Any]:
         """All of it, as compact as can be read again by :meth:`from_json`."""
-        if not self.is_known:
-            return {}
         types = {name: _stored(one) for name, one in self.types.items()}
-        return {**_stored(self), "types": types}
+        return {**_stored(self), **({"types": types} if types else {})}
 
     @classmethod
     def from_json(cls, stored: object) -> Capabilities:
@@ -122,11 +120,12 @@ class Capabilities:
                 stored = orjson.loads(stored)
             except orjson.JSONDecodeError:
                 return cls()
-        if not isinstance(stored, Mapping) or not isinstance(stored.get("types"), Mapping):
+        if not isinstance(stored, Mapping):
             return cls()
+        listed = stored.get("types")
         types = {
             str(name): TypeCapability(**_restored(TypeCapability(), one))
-            for name, one in stored["types"].items()
+            for name, one in (listed.items() if isinstance(listed, Mapping) else ())
             if isinstance(one, Mapping)
         }
         whole = _restored(cls(), stored)
