@@ -50,7 +50,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate:validate", "Validate FHIR resources, one OperationOutcome each."),
     "codes": ("codes:codes", "Check the codes that the mappings use."),
     "instrument": ("instrument:instrument", "Standardized instruments: list them, add one."),
-    "connect": ("connect:connect", "EHR connections: add, list, test."),
+    "connect": ("connect:connect", "EHR connections: add, list, test, plan."),
     "sync": ("sync:sync", "Deliveries: status, send now, pause, resume, retry."),
     "db": ("db:db", "The database: upgrade, check."),
     "config": ("config:config", "The settings in force."),

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fhirsvc.cli.connect_plan import plan
 from fhirsvc.cli.house import house
 from fhirsvc.cli.output import json_option, say_json
 from fhirsvc.ehr.client import Answer
@@ -20,7 +21,10 @@ SHOWN = ("name", "base_url", "auth", "write_mode", "us_core", "rate", "concurren
 
 @click.group()
 def connect() -> None:
-    """EHR connections: add, list, test."""
+    """EHR connections: add, list, test, plan."""
+
+
+connect.add_command(plan)
 
 
 @connect.command()

@@ -30,6 +30,7 @@ class Destination:
     sensitivity: str | None
     one_way: str | None
     codes: str | None  # table
+    refers_to: str | None = None  # "staff/Practitioner", where it is a reference
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,7 @@ def _to(line: Line, element: str, how: str, state: _State) -> Destination:
         sensitivity=state.sensitivity or state.file.sensitivity,
         one_way=line.one_way,
         codes=line.codes,
+        refers_to=str(line.options["to"]) if line.options.get("to") else None,
     )
 
 
