@@ -67,6 +67,7 @@ class Authority(ThreadingHTTPServer):
         self.tokens: set[str] = set()
         self.jtis: set[tuple[str, str]] = set()
         self.why = ""
+        self.clock: Callable[[], float] = time.time
 
     @property
     def root(self) -> str:
@@ -84,7 +85,7 @@ class Authority(ThreadingHTTPServer):
     @contextmanager
     def running(self):
         """Serve in a thread of this process."""
-        serving = threading.Thread(target=self.serve_forever)
+        serving = threading.Thread(target=self.serve_forever, args=(0.02,))
         serving.start()
         try:
             yield self
@@ -150,7 +151,7 @@ class Authority(ThreadingHTTPServer):
             return f"signature: {type(error).__name__}"
         header, claims = found.header, found.claims
         named = [one for one in keys.keys if one.kid == header.get("kid")]
-        now = time.time()
+        now = self.clock()
         rules = {
             "typ": header.get("typ") == "JWT",
             "kid": len(named) == 1,
@@ -165,6 +166,8 @@ class Authority(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # one packet for head and body
     server: Authority
 
     def _serve(self) -> None:
@@ -184,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(404, b"", {})
 
-    do_GET = do_POST = do_PUT = do_DELETE = _serve
+    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 (the base class names them)
 
     def _token(self, headers: Mapping[str, str], data: bytes) -> None:
         form = {name: values[0] for name, values in parse_qs(data.decode()).items()}
