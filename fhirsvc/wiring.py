@@ -129,6 +129,11 @@ class Wiring:
     moved: Moved | None = None  # what a difference of scores means, where they judge goals
 
     @property
+    def keys(self) -> KeyFolder:
+        """The keys that EHRs know us by."""
+        return KeyFolder(Path(self.settings.keys))
+
+    @property
     def publisher(self) -> Publisher:
         """Takes records in."""
         return Publisher(self.database, self.check, self.clock, self.companions, moved=self.moved)
@@ -221,6 +226,12 @@ class LateMappings:
     def moved(self, instrument: str, before: int, after: int) -> Direction | None:
         """What a difference between two totals means, by the instruments of the mappings."""
         return moved_by(self.mappings.library.instruments)(instrument, before, after)
+
+    def resource_types(self) -> tuple[str, ...]:
+        """The types of resources that records become, and of the forms they answer."""
+        library = self.mappings.library
+        forms = {"Questionnaire"} if library.instruments or library.forms else set()
+        return tuple(sorted({file.resource for file in library.files} | forms))
 
     def companions(self, record: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The forms that a record answers; only an assessment answers any."""

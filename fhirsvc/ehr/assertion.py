@@ -151,9 +151,9 @@ def _parsed(text: str) -> RSAKey | ECKey:
 
 def new_key(alg: str, now: float) -> ClientKey:
     """A new key pair, named by its thumbprint; see :func:`fhirsvc.ehr.keys.scheduled`."""
-    key: RSAKey | ECKey = (
-        RSAKey.generate_key(RSA_BITS) if alg == "RS384" else ECKey.generate_key(CURVE)
-    )
+    key = _generated(alg)
+    while key.thumbprint().startswith("-"):  # a command would take it for an option
+        key = _generated(alg)
     return ClientKey(
         key.thumbprint(),
         alg,
@@ -162,3 +162,7 @@ def new_key(alg: str, now: float) -> ClientKey:
         public=key.as_dict(private=False),
         private=key.as_dict(private=True),
     )
+
+
+def _generated(alg: str) -> RSAKey | ECKey:
+    return RSAKey.generate_key(RSA_BITS) if alg == "RS384" else ECKey.generate_key(CURVE)

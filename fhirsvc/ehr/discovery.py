@@ -53,8 +53,11 @@ class Discovery:
             answer = self._transport.send("GET", f"{self._base}/{path}", _HEADERS)
             if found := read(answer.body or {}):
                 return _checked(found)
+            if answer.problem == "secret":
+                raise TokenError(Category.UNAUTHENTICATED, answer.said)
             if _passes(answer):
-                raise TokenError(Category.UNAVAILABLE, f"{path} cannot be read now")
+                why = answer.said or answer.problem or f"answered {answer.status}"
+                raise TokenError(Category.UNAVAILABLE, f"{path} cannot be read now: {why}")
         message = "the EHR declares none; give it as token_url"
         raise TokenError(Category.UNAUTHENTICATED, message)
 

@@ -9,7 +9,6 @@ one before when an assertion is on its way. https://www.rfc-editor.org/rfc/rfc75
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +23,7 @@ from fhirsvc.errors import Category, FhirsvcError, Finding
 ALGORITHMS = ("RS384", "ES384")  # what SMART asks of clients
 PUBLISH_S = 3600.0  # a key is known to EHRs this long before it signs
 KEEP_S = 86_400.0  # and this long after it has signed last
+LATEST = 1e11  # epoch seconds: no moment is later
 _KID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _PRIVATE = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
 
@@ -39,6 +39,7 @@ class ClientKey:
     public: Mapping[str, Any]
     private: Mapping[str, Any] | None = None
     retired_at: float | None = None
+    published_until: float | None = None
 
     def __repr__(self) -> str:
         return f"ClientKey({self.kid!r}, {self.alg!r})"
@@ -58,7 +59,7 @@ def signer(keys: Iterable[ClientKey], alg: str | None, now: float) -> ClientKey 
 
 def published(keys: Iterable[ClientKey], now: float) -> list[ClientKey]:
     """The keys that EHRs are to know, oldest first."""
-    shown = [one for one in keys if one.retired_at is None or now < one.retired_at + KEEP_S]
+    shown = [one for one in keys if one.published_until is None or now < one.published_until]
     return sorted(shown, key=lambda one: (one.created_at, one.kid))
 
 
@@ -68,7 +69,7 @@ def state(key: ClientKey, keys: Sequence[ClientKey], now: float) -> str:
     A ``spare`` key could sign, but a newer one does; a ``withdrawn`` one is published no more.
     """
     if key.retired_at is not None:
-        return "retired" if now < key.retired_at + KEEP_S else "withdrawn"
+        return "retired" if published([key], now) else "withdrawn"
     if key == signer(keys, key.alg, now):
         return "signing"
     return "waiting" if now < key.signs_from else "spare"
@@ -82,7 +83,8 @@ def scheduled(made: ClientKey, others: Iterable[ClientKey], delay_s: float) -> C
 
 def retired(key: ClientKey, now: float, *, at_once: bool = False) -> ClientKey:
     """A key that signs no more; ``at_once`` it is not published any longer either (it leaked)."""
-    return replace(key, private=None, retired_at=now - KEEP_S if at_once else now)
+    until = now if at_once else now + KEEP_S
+    return replace(key, private=None, retired_at=now, published_until=until)
 
 
 def jwks(keys: Iterable[ClientKey], now: float) -> dict[str, Any]:
@@ -168,12 +170,12 @@ def _read(path: Path) -> ClientKey | Finding:
 
 
 def _is_sound(key: ClientKey) -> bool:
-    moments = (key.created_at, key.signs_from, key.retired_at or 0.0)
+    moments = (key.created_at, key.signs_from, key.retired_at or 0, key.published_until or 0)
     return (
         isinstance(key.kid, str)
         and bool(_KID.fullmatch(key.kid))
         and key.alg in ALGORITHMS
         and isinstance(key.public, dict)
         and (key.private is None or isinstance(key.private, dict))
-        and all(isinstance(one, int | float) and math.isfinite(one) for one in moments)
+        and all(isinstance(one, int | float) and 0 <= one < LATEST for one in moments)
     )

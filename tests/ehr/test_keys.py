@@ -30,7 +30,8 @@ NOW = 1_800_000_000.0
 def key(kid, *, at=NOW, signs=None, alg="RS384", gone=None) -> ClientKey:
     private = {"d": "secret"} if gone is None else None
     signs_from = at if signs is None else signs
-    return ClientKey(kid, alg, at, signs_from, {"kty": "RSA", "n": kid}, private, gone)
+    until = None if gone is None else gone + KEEP_S
+    return ClientKey(kid, alg, at, signs_from, {"kty": "RSA", "n": kid}, private, gone, until)
 
 
 def test_the_first_key_signs_at_once_and_the_next_after_it_was_published():
@@ -147,7 +148,7 @@ def test_a_file_that_holds_no_key(tmp_path, text):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("kid", "../x"), ("alg", "HS256"), ("signs_from", "soon"), ("created_at", None), ("x", 1)],
+    [("signs_from", 1e300), ("kid", "../x"), ("alg", "HS256"), ("signs_from", "soon"), ("created_at", None), ("x", 1)],
 )
 def test_a_file_that_says_something_odd(tmp_path, name, value):
     """Nothing of it is believed."""
