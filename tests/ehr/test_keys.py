@@ -148,7 +148,14 @@ def test_a_file_that_holds_no_key(tmp_path, text):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("signs_from", 1e300), ("kid", "../x"), ("alg", "HS256"), ("signs_from", "soon"), ("created_at", None), ("x", 1)],
+    [
+        ("signs_from", 1e300),
+        ("kid", "../x"),
+        ("alg", "HS256"),
+        ("signs_from", "soon"),
+        ("created_at", None),
+        ("x", 1),
+    ],
 )
 def test_a_file_that_says_something_odd(tmp_path, name, value):
     """Nothing of it is believed."""
