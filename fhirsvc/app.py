@@ -15,6 +15,7 @@ from fhirsvc import settings as settings_
 from fhirsvc.api.ops import Counts, ops
 from fhirsvc.api.problems import register
 from fhirsvc.api.records import record_routes
+from fhirsvc.api.well_known import well_known
 from fhirsvc.console import figures
 from fhirsvc.console.pages import Desk, console
 from fhirsvc.errors import Category, FhirsvcError
@@ -54,6 +55,7 @@ def create_app(
     app.after_request(_finish)
     register(app, lambda problem: render_template("problem.html", problem=problem))
     app.register_blueprint(ops(wiring.database, _counts))
+    app.register_blueprint(well_known(wiring.keys, wiring.clock))
     app.register_blueprint(record_routes(wiring.database, wiring.publisher))
     app.register_blueprint(console(Desk(wiring.database, wiring.operator, mappings)))
     return app
@@ -90,7 +92,7 @@ def _begin() -> None:
 def _finish(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    if request.endpoint != "console.static":
+    if request.endpoint not in ("console.static", "well_known.jwks"):
         response.headers["Cache-Control"] = "no-store"
     response.headers["X-Request-ID"] = g.get("correlation_id", "")
     took = time.perf_counter() - g.get("started", time.perf_counter())

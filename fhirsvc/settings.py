@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     )
     mappings: str = Field("", description="a folder of mappings; empty: the shipped ones")
     site: str = Field("", description="a site's folder of overlays over them; empty: none")
+    keys: str = Field(
+        "fhirsvc-keys", description="the folder of the private keys that EHRs know us by"
+    )
     achievement_from_scores: bool = Field(
         False, description="goals' achievementStatus follows from targets and the client's scores"
     )

@@ -7,19 +7,24 @@ import random
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 from fhirsvc import settings as settings_
 from fhirsvc import shipped
-from fhirsvc.ehr.auth import auth_for
+from fhirsvc.ehr.auth import Login, auth_for
 from fhirsvc.ehr.bucket import TokenBucket
 from fhirsvc.ehr.client import Client, Limits
 from fhirsvc.ehr.content import fingerprint
+from fhirsvc.ehr.keys import KeyFolder
+from fhirsvc.ehr.options import tls_paths
+from fhirsvc.ehr.transport import Transport
 from fhirsvc.errors import Finding
 from fhirsvc.fhir.scoring import Direction
 from fhirsvc.fhir.validate import validate
@@ -80,19 +85,36 @@ class Clients:
         )
         bucket = TokenBucket(connection.rate, connection.burst, time.monotonic, time.sleep)
         bucket.share = self.share
-        auth = auth_for(connection.auth, lambda: settings_.secret(connection.secret))
-        return Client(
-            connection.base_url,
-            auth,
-            bucket,
+        transport = Transport(
             limits,
             time.monotonic,
             pool_size=connection.concurrency,
+            tls=tls_paths(connection.tls),
+        )
+        login = Login(
+            connection.auth,
+            connection.secret,
+            connection.options,
+            connection.base_url,
+            transport,
+            keys=KeyFolder(Path(self.settings.keys)),
+            read=settings_.secret,
+            now=time.time,
+            clock=time.monotonic,
+            new_id=lambda: uuid.uuid4().hex,
+        )
+        return Client(
+            connection.base_url,
+            auth_for(login),
+            bucket,
+            limits,
+            time.monotonic,
+            transport=transport,
         )
 
 
 def _changed(before: Connection, now: Connection) -> bool:
-    names = ("base_url", "auth", "secret", "rate", "burst", "concurrency")
+    names = "base_url auth secret options tls rate burst concurrency".split()
     return any(getattr(before, name) != getattr(now, name) for name in names)
 
 
@@ -124,6 +146,11 @@ class Wiring:
             self.clock,
             by_scores=self.moved is not None,
         )
+
+    @property
+    def keys(self) -> KeyFolder:
+        """The keys that EHRs know us by."""
+        return KeyFolder(Path(self.settings.keys))
 
     @property
     def publisher(self) -> Publisher:
@@ -229,6 +256,12 @@ class LateMappings:
     def moved(self, instrument: str, before: int, after: int) -> Direction | None:
         """What a difference between two totals means, by the instruments of the mappings."""
         return moved_by(self.mappings.library.instruments)(instrument, before, after)
+
+    def resource_types(self) -> tuple[str, ...]:
+        """The types of resources that records become, and of the forms they answer."""
+        library = self.mappings.library
+        forms = {"Questionnaire"} if library.instruments or library.forms else set()
+        return tuple(sorted({file.resource for file in library.files} | forms))
 
     def companions(self, record: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The forms that a record answers; only an assessment answers any."""

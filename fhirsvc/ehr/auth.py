@@ -1,68 +1,87 @@
-"""How a connection proves who it is: nothing, a user and password, or a bearer token."""
+"""How a connection proves who it is: the one place that knows all ways.
+
+none              nothing                                                  :mod:`.credentials`
+basic, bearer     a secret, read again after a 401                         :mod:`.credentials`
+oauth2            client credentials: an id and a secret for a token       :mod:`.tokens`
+smart             SMART Backend Services: a signed assertion for a token   :mod:`.assertion`
+
+A client certificate can go with any of them: :class:`fhirsvc.ehr.transport.Tls`.
+"""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from fhirsvc.errors import Category, FhirsvcError
+from fhirsvc.ehr.credentials import Auth, NoAuth, SecretAuth
+from fhirsvc.ehr.discovery import Discovery
+from fhirsvc.ehr.keys import KeyFolder
+from fhirsvc.ehr.token_request import ClientSecret, Proof, TokenRequest
+from fhirsvc.ehr.tokens import TokenAuth
+from fhirsvc.ehr.transport import Transport
 
-
-class Auth(Protocol):
-    """Gives the Authorization header of a request."""
-
-    def header(self) -> str | None:
-        """The header's value; None to send none. UNAUTHENTICATED when the secret is missing."""
-
-    def renew(self) -> bool:
-        """Get a new credential after a 401; False when there cannot be another one."""
+__all__ = ["Auth", "Login", "NoAuth", "SecretAuth", "auth_for"]
 
 
-class NoAuth:
-    """An EHR that asks for nothing, such as one on the same machine."""
+@dataclass(frozen=True)
+class Login:
+    """What an auth is made of.
 
-    def header(self) -> str | None:
-        """No header."""
-        return None
-
-    def renew(self) -> bool:
-        """There is nothing to renew."""
-        return False
-
-
-class SecretAuth:
-    """Basic or bearer with a secret that is read when first needed, and again after a 401.
-
-    ``secret`` returns the secret as it is now: a file may have been rotated since.
-    https://www.rfc-editor.org/rfc/rfc7617 and https://www.rfc-editor.org/rfc/rfc6750
+    ``options`` are the connection's (:mod:`fhirsvc.ehr.options`), already checked. ``read`` gives
+    the text that ``env:NAME`` or ``file:PATH`` names, as it is now. ``now`` is epoch seconds,
+    ``clock`` seconds that never go back, ``new_id`` an id that was never used.
     """
 
-    def __init__(self, kind: str, secret: Callable[[], str]) -> None:
-        self._kind = kind
-        self._secret = secret
-        self._header: str | None = None
-
-    def header(self) -> str | None:
-        """``Basic …`` or ``Bearer …``."""
-        if self._header is None:
-            self._header = self._make()
-        return self._header
-
-    def renew(self) -> bool:
-        """Read the secret again; True when it has changed."""
-        before, self._header = self._header, self._make()
-        return self._header != before
-
-    def _make(self) -> str:
-        secret = self._secret().strip()
-        if not secret or not secret.isprintable():
-            raise FhirsvcError(Category.UNAUTHENTICATED, "the secret is empty or not one line")
-        if self._kind == "bearer":
-            return f"Bearer {secret}"
-        return "Basic " + base64.b64encode(secret.encode()).decode("ascii")
+    kind: str
+    secret: str
+    options: Mapping[str, Any]
+    base_url: str
+    transport: Transport
+    keys: KeyFolder
+    read: Callable[[str], str]
+    now: Callable[[], float]
+    clock: Callable[[], float]
+    new_id: Callable[[], str]
 
 
-def auth_for(kind: str, secret: Callable[[], str]) -> Auth:
-    """The auth of a connection: ``none``, ``basic`` or ``bearer``."""
-    return NoAuth() if kind == "none" else SecretAuth(kind, secret)
+def auth_for(login: Login) -> Auth:
+    """The auth of a connection: none, basic, bearer, oauth2 or smart."""
+    if login.kind == "none":
+        return NoAuth()
+    if login.kind in ("basic", "bearer"):
+        return SecretAuth(login.kind, lambda: login.read(login.secret))
+    proof = _assertion(login) if login.kind == "smart" else _client_secret(login)
+    options = login.options
+    request = TokenRequest(
+        login.transport,
+        proof,
+        Discovery(login.transport, login.base_url, str(options.get("token_url", ""))),
+        scope=str(options.get("scope", "")),
+        audience=str(options.get("audience", "")) if login.kind == "oauth2" else "",
+    )
+    return TokenAuth(request.ask, login.clock)
+
+
+def _client_secret(login: Login) -> Proof:
+    return ClientSecret(
+        str(login.options["client_id"]),
+        lambda: login.read(login.secret),
+        str(login.options.get("client_auth", "client_secret_basic")),
+    )
+
+
+def _assertion(login: Login) -> Proof:
+    # Slow to import, and only SMART connections need it.
+    from fhirsvc.ehr.assertion import Assertion, signer_for  # noqa: PLC0415
+
+    options = login.options
+    signer = signer_for(options, login.keys, login.read, login.now)
+    return Assertion(
+        str(options["client_id"]),
+        signer,
+        login.now,
+        login.new_id,
+        audience=str(options.get("audience", "")),
+        jku=str(options.get("jku", "")),
+    )

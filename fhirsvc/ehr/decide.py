@@ -16,7 +16,18 @@ from typing import Any, Literal
 from fhirsvc.errors import Category
 
 Action = Literal["done", "retry", "reread", "hold", "bury", "new_token"]
-Problem = Literal["secret", "connect", "timeout", "reset", "oversize", "malformed"]
+Problem = Literal[
+    "secret",
+    "token_refused",
+    "token_busy",
+    "token_unavailable",
+    "elsewhere",
+    "connect",
+    "timeout",
+    "reset",
+    "oversize",
+    "malformed",
+]
 
 BASE = 1.0  # seconds: the first retry comes within this time
 CAP = 300.0  # seconds: no backoff of ours is longer
@@ -62,15 +73,14 @@ def decide(
     wait = backoff(attempts, luck)
     writes = method not in ("GET", "HEAD")
     if status is None:
-        return _unanswered(problem, wait, writes)
+        return _unanswered(problem, _asked(headers, now, wait), wait, writes)
     if 200 <= status < 300:
         # 202: accepted, not done; the effect has to be looked for.
         late = Decision("retry", Category.UNAVAILABLE, wait, writes, is_late=writes)
         return late if status == 202 else _DONE
     if status in (429, 503):
-        asked = retry_after(headers, now)
         category = Category.BUSY if status == 429 else Category.UNAVAILABLE
-        delay = wait if asked is None else min(asked, LONGEST)
+        delay = _asked(headers, now, wait)
         return Decision("retry", category, delay, writes and status == 503, rests=True)
     if status == 401:
         action: Action = "retry" if renewed else "new_token"
@@ -81,11 +91,28 @@ def decide(
 _DONE = Decision("done")
 
 
-def _unanswered(problem: Problem | None, wait: float, writes: bool) -> Decision:
-    if problem == "secret":
-        return Decision("retry", Category.UNAUTHENTICATED, wait, rests=True, detail="secret")
-    if problem == "connect":  # nothing was sent
-        return Decision("retry", Category.UNAVAILABLE, wait, rests=True, detail="connect")
+# Nothing was sent, and what is missing is missing for all that goes to this connection.
+_UNSENT: dict[Problem | None, Category] = {
+    "secret": Category.UNAUTHENTICATED,
+    "token_refused": Category.UNAUTHENTICATED,
+    "token_busy": Category.BUSY,
+    "token_unavailable": Category.UNAVAILABLE,
+    "connect": Category.UNAVAILABLE,
+}
+
+
+def _asked(headers: Mapping[str, str], now: float, wait: float) -> float:
+    """Seconds to wait: what Retry-After asks for, up to :data:`LONGEST`, else ``wait``."""
+    asked = retry_after(headers, now)
+    return wait if asked is None else min(asked, LONGEST)
+
+
+def _unanswered(problem: Problem | None, asked: float, wait: float, writes: bool) -> Decision:
+    if problem in _UNSENT:
+        return Decision("retry", _UNSENT[problem], asked, rests=True, detail=problem or "")
+    if problem == "elsewhere":
+        # The address is another server's: the token is not for it.
+        return Decision("hold", Category.UNSUPPORTED, detail="elsewhere")
     late = problem == "timeout"
     return Decision(
         "retry",

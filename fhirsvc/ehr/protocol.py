@@ -289,7 +289,8 @@ class Writer:
             decision = replace(decision, action="retry", rests=True)
         if answer.status == 404 and known.remote_id is not None:
             decision = Decision("hold", Category.GONE)
-        raise _HaltError(replace(decision, detail=issues(answer.body) or decision.detail))
+        detail = issues(answer.body) or answer.said or decision.detail
+        raise _HaltError(replace(decision, detail=detail))
 
     def _decided(self, method: str, answer: Answer) -> Decision:
         return decide(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -169,8 +169,10 @@ class Reader:
             now=self.now(),
             renewed=answer.renewed,
         )
+        if answer.said:
+            decision = replace(decision, detail=answer.said)
         if decision.action == "new_token":
-            return Decision("retry", decision.category, decision.delay, rests=True)
+            return replace(decision, action="retry", rests=True)
         if decision.action == "reread":
             return Decision("retry", decision.category, decision.delay or 1.0)
         return None if decision.action == "done" else decision

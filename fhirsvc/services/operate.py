@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from fhirsvc.ehr import options
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.services.ports import Clock
 from fhirsvc.services.publish import Publisher
@@ -34,10 +36,40 @@ class Operator:
         self._clock = clock
 
     def add_connection(self, new: NewConnection) -> Connection:
-        """Add a connection and open the deliveries of all records to it."""
+        """Add a connection and open the deliveries of all records to it.
+
+        :raises FhirsvcError: INVALID at the field that is wrong, CONFLICT when the name is taken.
+        """
+        options.check(new.base_url, new.auth, new.secret, new.options, new.tls)
         made = self._database.run(lambda tx: connections.add(tx, new, self._clock()))
         self._publisher.backfill()
         return made
+
+    def change_connection(
+        self, name: str, changed: Callable[[Connection], NewConnection]
+    ) -> Connection:
+        """Give a connection the settings that ``changed`` makes of those it has.
+
+        :raises FhirsvcError: NOT_FOUND when there is none, INVALID at the field that is wrong.
+        """
+
+        def change(tx: sa.Connection) -> Connection:
+            before = connections.get(tx, name)
+            new = changed(before)
+            options.check(new.base_url, new.auth, new.secret, new.options, new.tls)
+            return connections.change(tx, before.id, new)
+
+        return self._database.run(change)
+
+    def connection(self, name: str) -> Connection:
+        """One connection; NOT_FOUND when there is none of this name."""
+        with self._database.read() as tx:
+            return connections.get(tx, name)
+
+    def keep_capability(self, connection: Connection, statement: str) -> None:
+        """Keep the CapabilityStatement (JSON text) that a connection answered with."""
+        now = self._clock()
+        self._database.run(lambda tx: connections.set_capability(tx, connection.id, statement, now))
 
     def connections(self) -> list[Connection]:
         """All connections, oldest first."""

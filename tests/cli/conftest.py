@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from click.testing import CliRunner, Result
 
 from fhirsvc import shipped
 from fhirsvc.cli import main
+from fhirsvc.ehr.simulated import SimulatedServer
+from fhirsvc.ehr.simulated_fhir import SimulatedFhir
 
 
 @dataclass
@@ -72,3 +75,14 @@ def demo_files(tmp_path) -> list[Path]:
         (folder / name).write_bytes(data)
         found.append(folder / name)
     return found
+
+
+@pytest.fixture
+def ehr():
+    """A simulated EHR without faults, in this process."""
+    with SimulatedServer(SimulatedFhir(lambda: 1_800_000_000.0)) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield server
+        server.shutdown()
+        serving.join()

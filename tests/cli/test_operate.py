@@ -2,24 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
-import pytest
-
-from fhirsvc.ehr.simulated import SimulatedServer
-from fhirsvc.ehr.simulated_fhir import SimulatedFhir
-
-
-@pytest.fixture
-def ehr():
-    """A simulated EHR without faults, in this process."""
-    with SimulatedServer(SimulatedFhir(lambda: 1_800_000_000.0)) as server:
-        serving = threading.Thread(target=server.serve_forever)
-        serving.start()
-        yield server
-        server.shutdown()
-        serving.join()
-
 
 def test_from_nothing_to_delivered(shell, ehr, client_record):
     """Add, load, deliver, look: the states agree at every step."""
@@ -34,25 +16,6 @@ def test_from_nothing_to_delivered(shell, ehr, client_record):
     # Its own clinician was never loaded: it is held until it is.
     assert after["held"] == 1
     assert "ehr (active): 1 held" in shell("sync", "status").stdout
-
-
-def test_a_connection_can_be_tested(shell, ehr):
-    """Its CapabilityStatement in short; a dead one ends with 3."""
-    shell("connect", "add", "ehr", "--url", ehr.url)
-    (said,) = shell.json("connect", "test", "ehr")
-    assert said["fhir"] == "4.0.1"
-    assert "create" in said["resources"]["CarePlan"]
-    shell("connect", "add", "dead", "--url", "http://127.0.0.1:9/fhir")
-    result = shell("connect", "test", "dead")
-    assert result.exit_code == 3
-    assert result.stderr == "error: connection dead: no answer (connect)\n"
-
-
-def test_a_missing_secret_is_the_other_sides_failure(shell, ehr):
-    """It is asked for when used, and only its place is named."""
-    args = ("--auth", "bearer", "--secret", "env:NOT_THERE")
-    shell("connect", "add", "ehr", "--url", ehr.url, *args)
-    assert shell("connect", "test", "ehr").exit_code == 3
 
 
 def test_pause_resume_now_and_retry(shell, ehr, client_record):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 import requests
 import responses
@@ -115,7 +117,9 @@ def test_a_missing_secret_is_an_answer():
     ("error", "problem"),
     [
         (requests.ConnectTimeout(), "connect"),
-        (requests.exceptions.SSLError(), "connect"),
+        (requests.exceptions.SSLError(ssl.SSLCertVerificationError("x")), "connect"),
+        (requests.exceptions.SSLError(ssl.SSLEOFError(8, "EOF occurred")), "reset"),
+        (requests.exceptions.SSLError(), "reset"),
         (requests.ReadTimeout(), "timeout"),
         (requests.ConnectionError("Connection aborted."), "reset"),
         (requests.exceptions.ChunkedEncodingError(), "reset"),
