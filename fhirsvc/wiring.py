@@ -31,6 +31,7 @@ from fhirsvc.fhir.validate import validate
 from fhirsvc.mapping.achievement import Moved, moved_by
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.records import check
+from fhirsvc.services.arranging import Arranger
 from fhirsvc.services.deliver import Deliverer
 from fhirsvc.services.engine import DurableEngine
 from fhirsvc.services.lanes import Lanes
@@ -39,6 +40,7 @@ from fhirsvc.services.liveness import Identity
 from fhirsvc.services.operate import Operator
 from fhirsvc.services.ports import Check, Companions, Mapper, Validate
 from fhirsvc.services.publish import Publisher, alone
+from fhirsvc.services.pull import Puller
 from fhirsvc.services.receive import Receiver
 from fhirsvc.services.sweep import Sweeper
 from fhirsvc.settings import Settings
@@ -131,6 +133,7 @@ class Wiring:
     clock: Callable[[], float] = time.time
     moved: Moved | None = None  # what a difference of scores means, where they judge goals
     lens: Lens | None = None  # the way back; without it nothing is taken in
+    mappings: Callable[[], Mappings] | None = None  # compiled; without them all goes natively
 
     @property
     def receiver(self) -> Receiver | None:
@@ -145,6 +148,27 @@ class Wiring:
             self.publisher,
             self.clock,
             by_scores=self.moved is not None,
+        )
+
+    def arranger(self, clients: Clients) -> Arranger | None:
+        """Negotiates what goes to whom."""
+        if self.mappings is None:
+            return None
+        return Arranger(self.database, self.mapper, self.mappings, clients.of, self.clock)
+
+    def puller(self, clients: Clients) -> Puller | None:
+        """Reads EHRs."""
+        receiver = self.receiver
+        if receiver is None or self.lens is None:
+            return None
+        return Puller(
+            self.database,
+            receiver,
+            self.lens,
+            clients.of,
+            self.clock,
+            random.random,
+            lambda: uuid.uuid4().hex,
         )
 
     @property
@@ -178,6 +202,7 @@ class Wiring:
             identity.is_alive,
             by_scores=self.moved is not None,
             receiver=self.receiver,
+            arranger=self.arranger(clients),
         )
         lanes = Lanes(self.database, deliverer, lambda: identity.id, self.clock)
         engine = DurableEngine(self.settings.engine_database_url, identity.id, lanes.run)
@@ -213,6 +238,7 @@ def build(
     companions: Companions = alone,
     moved: Moved | None = None,
     lens: Lens | None = None,
+    mappings: Callable[[], Mappings] | None = None,
 ) -> Wiring:
     """Wire a process with the given record check, mappings and resource check.
 
@@ -220,7 +246,17 @@ def build(
     """
     database = Database(settings.database_url)
     moved = moved if settings.achievement_from_scores else None
-    return Wiring(settings, database, check, mapper, validate, companions, moved=moved, lens=lens)
+    return Wiring(
+        settings,
+        database,
+        check,
+        mapper,
+        validate,
+        companions,
+        moved=moved,
+        lens=lens,
+        mappings=mappings,
+    )
 
 
 class LateMappings:
@@ -289,6 +325,7 @@ def product(
         companions=mappings.companions,
         moved=mappings.moved,
         lens=Lens(lambda: mappings.mappings),
+        mappings=lambda: mappings.mappings,
     )
 
 

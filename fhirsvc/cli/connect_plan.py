@@ -60,8 +60,7 @@ def plan(
     known, refused, settings = _of_file(capability) if capability else _of_connection(name or "")
     ladder = Ladder.of(fields, known, refused, {**settings, **chosen})
     if as_json:
-        for rung in ladder.rungs:
-            say_json(rung.to_json())
+        say_json([rung.to_json() for rung in ladder.rungs])
     else:
         _say(ladder.rungs, with_fields)
     ctx.exit(FINDINGS if any(rung.blocks for rung in ladder.rungs) else 0)
@@ -106,7 +105,7 @@ def _of_connection(name: str) -> Asked:
             found = connections.get(tx, name)
             refused = connections.refused(tx, found.id)
         if found.capability is not None:
-            return Capabilities.parse(orjson.loads(found.capability)), refused, found.rungs
+            return Capabilities.from_json(found.capability), refused, found.rungs
         return _asked(wiring, found), refused, found.rungs
 
 

@@ -51,6 +51,7 @@ class Decision:
     is_late: bool = False
     rests: bool = False
     detail: str = ""
+    status: int | None = None  # of the answer, where it was a write that was refused
 
 
 def decide(

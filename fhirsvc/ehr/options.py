@@ -74,6 +74,9 @@ def check(
     :raises FhirsvcError: INVALID at ``connection.options.NAME`` or ``connection.tls.NAME``.
     """
     for name, value in options.items():
+        if name == "systems":
+            _check_systems(value)
+            continue
         option = OPTIONS.get(name)
         if option is None or auth not in option.auths:
             known = ", ".join(one for one, it in OPTIONS.items() if auth in it.auths)
@@ -88,6 +91,14 @@ def check(
     if auth == "smart" and secret:
         raise _expected("nothing: smart proves itself by a key", "secret")
     _check_tls(base_url, tls)
+
+
+def _check_systems(value: object) -> None:
+    """Identifier systems of ours, by the name that the EHR has for each."""
+    if not isinstance(value, Mapping) or not all(
+        isinstance(one, str) and _VISIBLE.fullmatch(one) for pair in value.items() for one in pair
+    ):
+        raise _expected("our identifier systems and the EHR's names for them", "options.systems")
 
 
 def _check_tls(base_url: str, tls: Mapping[str, Any]) -> None:

@@ -290,7 +290,7 @@ class Writer:
         if answer.status == 404 and known.remote_id is not None:
             decision = Decision("hold", Category.GONE)
         detail = issues(answer.body) or answer.said or decision.detail
-        raise _HaltError(replace(decision, detail=detail))
+        raise _HaltError(replace(decision, detail=detail, status=answer.status))
 
     def _decided(self, method: str, answer: Answer) -> Decision:
         return decide(

@@ -9,18 +9,28 @@ from __future__ import annotations
 import re
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 import orjson
 
 Resource = dict[str, Any]
 _REFERENCE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 _SPLIT = re.compile(r"(?<!\\)\|")
+_OR = re.compile(r"(?<!\\),")
 _NAMES = ("identifier", "_tag")  # the parameters by which a client may know a resource
+_SEARCHED = (*_NAMES, "_id", "_lastUpdated", "_summary", "_count", "_total", "_offset")
+# What it takes when it is not told otherwise: all that mappings make, and what stands in for it.
+TYPES = (
+    "Appointment Basic CarePlan CareTeam Communication Composition Condition Consent "
+    "DocumentReference Encounter EpisodeOfCare Flag Goal Location MedicationRequest Observation "
+    "Organization Patient Practitioner PractitionerRole Procedure Provenance Questionnaire "
+    "QuestionnaireResponse RelatedPerson ServiceRequest Task"
+).split()
+ALL = frozenset("read search-type create update delete".split())
 # What a server with required elements refuses to store without, as US Core states them.
 REQUIRED = {
     "CarePlan": ("status", "intent", "subject"),
@@ -59,7 +69,10 @@ class SimulatedFhir:
     """All resources of one simulated EHR.
 
     ``clock`` gives epoch seconds; a search does not see what was created less than
-    ``index_lag_s`` before, as real search indexes do not. ``keeps_history`` is always on.
+    ``index_lag_s`` before, as real search indexes do not. ``takes`` says what it does with which
+    type, as a hospital's would: ``{"CarePlan": {"read", "search-type"}}``; types that are not
+    named are not known. ``batch`` is whether it takes several writes in one request, ``base`` what
+    its paging links begin with.
     """
 
     def __init__(
@@ -67,11 +80,17 @@ class SimulatedFhir:
         clock: Callable[[], float],
         *,
         index_lag_s: float = 0.0,
+        takes: Mapping[str, Collection[str]] | None = None,
+        batch: bool = False,
+        base: str = "",
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex[:12],
     ) -> None:
         self._clock = clock
         self._lag = index_lag_s
         self._new_id = new_id
+        self._takes = dict.fromkeys(TYPES, ALL) if takes is None else takes
+        self._batch = batch
+        self._base = f"{base}/" if base else ""
         self._lock = threading.Lock()
         self._stored: dict[tuple[str, str], _Stored] = {}
         self._by_name: dict[tuple[str, str, str, str], list[str]] = {}
@@ -85,15 +104,57 @@ class SimulatedFhir:
         with self._lock:
             if parts == ["metadata"] and method == "GET":
                 return Reply(200, self._capability())
-            if not parts or len(parts) > 3 or not parts[0].isalpha():
-                return _refuse(404, "not-found")
-            if method in ("POST", "PUT"):
-                return self._write(method, parts, params, headers, data)
-            if method == "GET":
-                return self._get(parts, params)
-            if method == "DELETE" and len(parts) == 2:
-                return self._delete(parts[0], parts[1])
+            if not parts and method == "POST" and self._batch:
+                return self._together(data)
+            return self._one(method, parts, params, headers, data)
+
+    def _one(
+        self,
+        method: str,
+        parts: list[str],
+        params: Mapping[str, str],
+        headers: Mapping[str, str],
+        data: bytes,
+    ) -> Reply:
+        if not parts or len(parts) > 3 or not parts[0].isalpha():
+            return _refuse(404, "not-found")
+        if parts[0] not in self._takes:
+            return _refuse(404, "not-supported")
+        if _asked(method, parts, params) not in self._takes[parts[0]]:
             return _refuse(405, "not-supported")
+        if method in ("POST", "PUT"):
+            return self._write(method, parts, params, headers, data)
+        if method == "GET":
+            return self._get(parts, params)
+        if method == "DELETE" and len(parts) == 2:
+            return self._delete(parts[0], parts[1], headers.get("If-Match"))
+        return _refuse(405, "not-supported")
+
+    def _together(self, data: bytes) -> Reply:
+        """A batch: each entry by itself, in the order given."""
+        bundle = _parse(data) or {}
+        if bundle.get("resourceType") != "Bundle" or bundle.get("type") != "batch":
+            return _refuse(400, "structure")
+        entries = []
+        for entry in bundle.get("entry", []):
+            how = entry["request"]
+            path, _, query = how["url"].partition("?")
+            params = {key: values[0] for key, values in parse_qs(query).items()}
+            named = {"If-Match": "ifMatch", "If-None-Exist": "ifNoneExist"}
+            headers = {name: how[key] for name, key in named.items() if key in how}
+            body = orjson.dumps(entry.get("resource"))
+            parts = [part for part in path.split("/") if part]
+            reply = self._one(how["method"], parts, params, headers, body)
+            response: Resource = {"status": str(reply.status)}
+            if "ETag" in reply.headers:
+                response["etag"] = reply.headers["ETag"]
+            if "Location" in reply.headers:
+                response["location"] = reply.headers["Location"]
+            if reply.status >= 300:
+                entries.append({"response": {**response, "outcome": reply.body}})
+            else:
+                entries.append({"resource": reply.body or {}, "response": response})
+        return Reply(200, {"resourceType": "Bundle", "type": "batch-response", "entry": entries})
 
     def count(self, resource_type: str) -> int:
         """How many resources of a type there are that were not deleted."""
@@ -117,25 +178,43 @@ class SimulatedFhir:
 
     def _search(self, resource_type: str, params: Mapping[str, str]) -> Reply:
         for name in params:
-            if name not in (*_NAMES, "_summary", "_count", "_total"):
+            if name not in _SEARCHED:
                 return _refuse(400, "not-supported")
+        seen = self._clock() - self._lag
         found = [
             stored.now
             for (kind, _), stored in self._stored.items()
-            if kind == resource_type and not stored.is_deleted
+            if kind == resource_type and not stored.is_deleted and stored.created <= seen
         ]
         if name := _named(params):
             found = self._matches(resource_type, name, params[name])
+        if "_id" in params:
+            wanted = params["_id"].split(",")
+            found = [one for one in found if one["id"] in wanted]
+        if "_lastUpdated" in params:
+            since = datetime.fromisoformat(params["_lastUpdated"].removeprefix("ge"))
+            found = [
+                one for one in found if datetime.fromisoformat(one["meta"]["lastUpdated"]) >= since
+            ]
         total = len(found)
-        shown = [] if params.get("_summary") == "count" else found
-        return Reply(200, _bundle("searchset", shown, total))
+        first, count = int(params.get("_offset", 0)), int(params.get("_count", 1000))
+        shown = [] if params.get("_summary") == "count" else found[first : first + count]
+        bundle = _bundle("searchset", shown, total)
+        at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
+        bundle["meta"] = {"lastUpdated": at}
+        if first + count < total and count:
+            query = urlencode({**params, "_offset": first + count})
+            url = f"{self._base}{resource_type}?{query}"
+            bundle["link"] = [{"relation": "next", "url": url}]
+        return Reply(200, bundle)
 
     def _matches(self, resource_type: str, name: str, value: str) -> list[Resource]:
-        parts = [re.sub(r"\\(.)", r"\1", part) for part in _SPLIT.split(value)]
-        if len(parts) != 2:
-            return []
         seen = self._clock() - self._lag
-        ids = self._by_name.get((resource_type, name, parts[0], parts[1]), [])
+        ids: list[str] = []
+        for one in _OR.split(value):
+            parts = [re.sub(r"\\(.)", r"\1", part) for part in _SPLIT.split(one)]
+            if len(parts) == 2:
+                ids += self._by_name.get((resource_type, name, parts[0], parts[1]), [])
         every = [self._stored[resource_type, one] for one in ids]
         return [one.now for one in every if not one.is_deleted and one.created <= seen]
 
@@ -210,10 +289,12 @@ class SimulatedFhir:
         self._index(stored.now)
         return Reply(200, stored.now, _etag(stored.now))
 
-    def _delete(self, resource_type: str, target: str) -> Reply:
+    def _delete(self, resource_type: str, target: str, if_match: str | None) -> Reply:
         stored = self._stored.get((resource_type, target))
         if stored is None:
             return _refuse(404, "not-found")
+        if if_match is not None and if_match != _etag(stored.now)["ETag"]:
+            return _refuse(412, "conflict")
         stored.is_deleted = True
         return Reply(204)
 
@@ -249,7 +330,8 @@ class SimulatedFhir:
         return next(filter(None, below), "")
 
     def _capability(self) -> Resource:
-        interactions = [{"code": code} for code in ("read", "create", "update", "search-type")]
+        searched = [{"name": name, "type": "token"} for name in (*_NAMES, "_id")]
+        searched.append({"name": "_lastUpdated", "type": "date"})
         return {
             "resourceType": "CapabilityStatement",
             "status": "active",
@@ -263,17 +345,27 @@ class SimulatedFhir:
                     "resource": [
                         {
                             "type": name,
-                            "interaction": interactions,
+                            "interaction": [{"code": code} for code in sorted(can)],
                             "versioning": "versioned-update",
                             "conditionalCreate": True,
                             "conditionalUpdate": True,
-                            "searchParam": [{"name": "identifier", "type": "token"}],
+                            "searchParam": searched,
                         }
-                        for name in sorted(REQUIRED)
+                        for name, can in sorted(self._takes.items())
                     ],
+                    "interaction": [{"code": "batch"}] if self._batch else [],
                 }
             ],
         }
+
+
+def _asked(method: str, parts: list[str], params: Mapping[str, str]) -> str:
+    """The interaction that a request is."""
+    if method == "GET":
+        return "search-type" if len(parts) == 1 else "read"
+    if method == "POST":
+        return "create"
+    return "delete" if method == "DELETE" else "update"
 
 
 def _named(params: Mapping[str, str]) -> str:

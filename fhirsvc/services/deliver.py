@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
 from fhirsvc.ehr.client import Client
 from fhirsvc.errors import Category, FhirsvcError, Finding
+from fhirsvc.services.arranging import Arranger, capabilities_of
 from fhirsvc.services.journal import LostClaimError, StoppedError
 from fhirsvc.services.judge import as_judged
 from fhirsvc.services.ports import Clock, Mapper, Record, Resource, Validate
 from fhirsvc.services.receive import Receiver
 from fhirsvc.services.references import identifier_of, in_order
 from fhirsvc.services.replay import Repetition
-from fhirsvc.services.turn import SHOWN, Turn, sentence
+from fhirsvc.services.turn import SHOWN, Negotiated, Turn, sentence
 from fhirsvc.services.withdraw import Withdrawal
 from fhirsvc.store import connections, records
 from fhirsvc.store.connections import Connection
 from fhirsvc.store.database import Database
 from fhirsvc.store.deliveries import Change, Delivery
+from fhirsvc.store.records import Version
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Deliverer:
     is_alive: Callable[[], bool] = lambda: True
     by_scores: bool = False
     receiver: Receiver | None = None  # brings both sides together; without it a change is held
+    arranger: Arranger | None = None  # what an EHR takes; without it everything goes natively
 
     def run(self, taken: Delivery) -> Change | None:
         """Send what a claimed delivery needs; how its turn is to end, None if it was taken away."""
@@ -62,29 +66,57 @@ class Deliverer:
             return Repetition(self, taken, connection, ()).run()
         try:
             resources = self._resources(record, connection)
+            if self.arranger is None:
+                return Turn(self, taken, connection, in_order(resources)).run()
+            connection = self.arranger.informed(connection, taken.correlation_id)
+            negotiated = self._negotiated(connection, version, record, resources)
+            written = [o.resource for o in negotiated.arranged.outgoing if o.kind == "write"]
+            ordered = in_order(written)
         except FhirsvcError as error:
             state = "held" if error.meaning.recovery == "hold" else "dead"
             return Change(state, str(error.category), sentence(str(error)), failed=True)
-        return Turn(self, taken, connection, resources).run()
+        return Turn(self, taken, connection, ordered, negotiated).run()
+
+    def _negotiated(
+        self,
+        connection: Connection,
+        version: Version,
+        record: Record,
+        resources: Sequence[Resource],
+    ) -> Negotiated:
+        """What is sent of a version to this EHR, and that all of it is valid."""
+        assert self.arranger is not None  # noqa: S101 - the caller asks only then
+        try:
+            arranged = self.arranger.arrange(connection, version, record, resources)
+            mapped = {id(one) for one in resources}
+            made = [one.resource for one in arranged.outgoing if id(one.resource) not in mapped]
+            self._check(made)
+        except FhirsvcError:
+            raise
+        except Exception as error:
+            raise FhirsvcError(
+                Category.FAULT, f"arranging failed with {type(error).__name__}"
+            ) from error
+        return Negotiated(self.arranger, arranged, version, record)
 
     def batches(self, connection: Connection) -> bool:
-        """Whether several writes go to a connection in one request."""
-        return False
+        """Whether several writes go to a connection in one request: where it declares that."""
+        return "batch" in capabilities_of(connection).interactions
 
     def note_refusal(
         self, connection: Connection, resource: str, interaction: str, status: int
-    ) -> None:
+    ) -> bool:
         """Remember that an EHR does not take an interaction, whatever it declares."""
         now = self.clock()
-        self.database.run(
+        return self.database.run(
             lambda tx: connections.refuse(tx, connection.id, resource, interaction, status, now)
         )
 
     def _resources(self, record: Record, connection: Connection) -> list[Resource]:
-        """What the record maps to, valid and in sending order; INVALID names what is wrong."""
+        """What the record maps to, and valid; INVALID names what is wrong."""
         try:
             mapped = self.mapper.forward(record, connection.us_core)
-            findings = [finding for one in mapped for finding in self.validate(one)]
+            self._check(mapped)
         except FhirsvcError:
             raise
         except Exception as error:
@@ -92,12 +124,15 @@ class Deliverer:
             raise FhirsvcError(
                 Category.FAULT, f"mapping failed with {type(error).__name__}"
             ) from error
+        return list(mapped)
+
+    def _check(self, resources: Sequence[dict[str, Any]]) -> None:
+        findings = [finding for one in resources for finding in self.validate(one)]
         wrong = [finding for finding in findings if finding.severity == "error"]
         if wrong:
             raise FhirsvcError(Category.INVALID, _listed(wrong))
-        for one in mapped:
+        for one in resources:
             identifier_of(one)
-        return in_order(mapped)
 
 
 def _listed(findings: Sequence[Finding]) -> str:

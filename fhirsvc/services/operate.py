@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import orjson
 import sqlalchemy as sa
 
 from fhirsvc.ehr import options
 from fhirsvc.errors import Category, FhirsvcError
+from fhirsvc.services.arranging import kept
 from fhirsvc.services.ports import Clock
 from fhirsvc.services.publish import Publisher
 from fhirsvc.store import conflicts, connections, deliveries, links, queue
@@ -67,9 +69,18 @@ class Operator:
             return connections.get(tx, name)
 
     def keep_capability(self, connection: Connection, statement: str) -> None:
-        """Keep the CapabilityStatement (JSON text) that a connection answered with."""
+        """Keep what the CapabilityStatement (JSON text) that a connection answered with says.
+
+        What was held because the EHR took no form of it is tried again.
+        """
         now = self._clock()
-        self._database.run(lambda tx: connections.set_capability(tx, connection.id, statement, now))
+        text = kept(orjson.loads(statement))
+
+        def keep(tx: sa.Connection) -> None:
+            connections.set_capability(tx, connection.id, text, now)
+            deliveries.try_again(tx, connection.id, str(Category.UNSUPPORTED), now)
+
+        self._database.run(keep)
 
     def connections(self) -> list[Connection]:
         """All connections, oldest first."""

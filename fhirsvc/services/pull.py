@@ -19,13 +19,13 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from fhirsvc.ehr.capability import Capabilities
 from fhirsvc.ehr.client import Answer, Client
 from fhirsvc.ehr.content import remote_fingerprint
 from fhirsvc.ehr.decide import Decision, backoff
 from fhirsvc.ehr.protocol import Wanted, take_away_doubles
 from fhirsvc.ehr.search import Reader, Remote, identity, matches, token
 from fhirsvc.errors import Category
+from fhirsvc.services.arranging import capabilities_of
 from fhirsvc.services.inbound import Inbound
 from fhirsvc.services.lens import Lens
 from fhirsvc.services.ports import Clock
@@ -164,7 +164,8 @@ class Puller:
         for item in items:
             connection = known[item.connection_id]
             wait = 2.0 * 2.0 ** min(item.attempts, 9)
-            self.database.run(lambda tx, i=item, w=wait: inbox.postpone(tx, i.id, now + w))
+            with self.database.write(durable=False) as tx:
+                inbox.postpone(tx, item.id, now + wait)
             if connection.state != "active" or connection.rest_until > now:
                 continue
             reader = Reader(self.client_for(connection), item.correlation_id, self.clock)
@@ -179,9 +180,8 @@ class Puller:
                 connection, item.resource_type, found, item.source, item.correlation_id
             )
             if taken.state in ("echo", "passed", "merged") and taken.item != item.id:
-                self.database.run(
-                    lambda tx: inbox.resolve(tx, item.id, taken.state, "", taken.reason, now)
-                )
+                state, reason = taken.state, taken.reason
+                self.database.run(lambda tx: inbox.resolve(tx, item.id, state, "", reason, now))
             return
         if found.category != Category.GONE:
             return
@@ -219,7 +219,7 @@ class _Reading:
     @property
     def by_time(self) -> bool:
         """Whether the EHR says what changed since a time."""
-        return self.capabilities.can(self.kind, "search-type") and self.capabilities.searches(
+        return self.capabilities.can(self.kind, "search-type") and self.capabilities.finds(
             self.kind, "_lastUpdated"
         )
 
@@ -304,10 +304,10 @@ class _Reading:
             self.pulled.count(Taken("echo"))
             return
         lens = self.puller.lens
-        if link is None and lens.house(remote.body, self.connection.us_core) is None:
-            if self.kind not in self.how.new:
-                self.pulled.count(Taken("passed"))
-                return
+        is_strange = link is None and lens.house(remote.body, self.connection.us_core) is None
+        if is_strange and self.kind not in self.how.new:
+            self.pulled.count(Taken("passed"))
+            return
         found = self.reader.by_id(self.kind, remote.id)
         if isinstance(found, Remote):
             self.take(found, "poll")
@@ -335,7 +335,7 @@ class _Reading:
     def _by_identifiers(self, listed: Iterable[Link]) -> dict[str, list[Remote]] | None:
         """What the EHR finds under the identifiers of links; None where it cannot be asked."""
         param = identity(self.kind)
-        if not self.capabilities.searches(self.kind, param):
+        if not self.capabilities.finds(self.kind, param):
             return None
         tokens = [token(one.identifier_system, one.identifier_value) for one in listed]
         found: dict[str, list[Remote]] = {}
@@ -400,11 +400,6 @@ class _Reading:
 
 
 _FRESH = {"Cache-Control": "no-cache"}
-
-
-def capabilities_of(connection: Connection) -> Capabilities:
-    """What a connection's EHR declared when it was last asked."""
-    return Capabilities.from_text(connection.capability)
 
 
 def _unreadable(detail: str) -> Decision:

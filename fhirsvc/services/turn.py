@@ -16,21 +16,24 @@ import orjson
 from fhirsvc.ehr import batch
 from fhirsvc.ehr.content import fingerprint
 from fhirsvc.ehr.decide import Decision, backoff
+from fhirsvc.ehr.outgoing import Arranged, Outgoing
 from fhirsvc.ehr.protocol import (
     Dice,
     Known,
     Onward,
     OpenAttempt,
+    Reconcile,
     Request,
     Stopped,
     Wanted,
     Writer,
     Written,
 )
-from fhirsvc.ehr.search import Reader, Remote
+from fhirsvc.ehr.search import Duplicates, Reader, Remote
 from fhirsvc.errors import Category
+from fhirsvc.services.arranging import Arranger
 from fhirsvc.services.journal import LinkJournal
-from fhirsvc.services.ports import Resource
+from fhirsvc.services.ports import Record, Resource
 from fhirsvc.services.references import (
     Local,
     identifier_of,
@@ -43,6 +46,7 @@ from fhirsvc.store import agreements, conflicts, connections, links, records
 from fhirsvc.store.connections import Connection
 from fhirsvc.store.deliveries import Change, Delivery, Wait
 from fhirsvc.store.links import Attempt, Link
+from fhirsvc.store.records import Version
 
 if TYPE_CHECKING:
     from fhirsvc.services.deliver import Deliverer
@@ -62,27 +66,72 @@ class Prepared:
     journal: LinkJournal
 
 
+@dataclass(frozen=True)
+class Negotiated:
+    """What was arranged for one version of a record at one EHR."""
+
+    arranger: Arranger
+    arranged: Arranged
+    version: Version
+    record: Record
+
+    @property
+    def native(self) -> set[Local]:
+        """What is sent as it is mapped, so that both sides can change it."""
+        written = [one for one in self.arranged.outgoing if one.kind == "write"]
+        return {local_of(one.resource) for one in written if one.rung.way == "native"}
+
+    @property
+    def matches(self) -> list[Outgoing]:
+        """What the EHR has of its own, and we look for."""
+        return [one for one in self.arranged.outgoing if one.kind == "match"]
+
+    @property
+    def placed(self) -> set[Local]:
+        """What is there, in whatever form, or stays there as it is."""
+        known = {one for sent in self.arranged.outgoing for one in sent.stands_for}
+        return known | set(self.arranged.kept)
+
+
 @dataclass
 class Turn:
-    """The turn of a claimed delivery with the resources that its version maps to, in order."""
+    """The turn of a claimed delivery with the resources that are to be written, in order."""
 
     deliverer: Deliverer
     taken: Delivery
     connection: Connection
     resources: Sequence[Resource]
+    negotiated: Negotiated | None = None
     links: dict[Local, Link] = field(default_factory=dict)
     attempts: dict[int, Attempt] = field(default_factory=dict)
     sent: dict[Local, str] = field(default_factory=dict)
     blocked: set[Local] = field(default_factory=set)
     stops: list[tuple[Local, Decision]] = field(default_factory=list)
     decided: dict[tuple[str, str, str], tuple[int, ...]] = field(default_factory=dict)
+    unplaced: set[Local] = field(default_factory=set)  # looked for and not there
+    learned: set[str] = field(default_factory=set)  # what the EHR turned out not to take
 
     def run(self) -> Change:
         """Send what the EHR does not hold yet; how the turn ends."""
-        self.load([local_of(resource) for resource in self.resources])
+        change = self._run()
+        if self.negotiated is None:
+            return change
+        report = orjson.dumps(self.negotiated.arranged.report).decode()
+        return replace(change, report=report)
+
+    def _run(self) -> Change:
+        matches = self.negotiated.matches if self.negotiated else []
+        self.load([*self._own(), *(local_of(one.resource) for one in matches)])
         own = [self.links[one] for one in self._own() if one in self.links]
         if any((link.acked_version or 0) > self.taken.version for link in own):
             return Change("superseded", reason="a newer version was sent")
+        for one in matches:
+            decision = self._match(one)
+            if decision is not None:
+                self.stops.append((local_of(one.resource), decision))
+                if decision.action == "retry":
+                    return self.retry(decision)
+        self._name()
         left = list(self.resources)
         while left:
             names = {local_of(one) for one in left}
@@ -90,9 +139,50 @@ class Turn:
             left = [one for one in left if one not in level]
             prepared = [one for one in map(self._prepare, level) if one is not None]
             decision = self._send(prepared)
+            if self.learned:
+                said = f"not taken by the EHR: {', '.join(sorted(self.learned))}"
+                return Change("pending", str(Category.UNSUPPORTED), f"{said}; another form is next")
             if decision is not None:
                 return self.retry(decision)
         return self.end()
+
+    # ---- what the EHR has of its own ----------------------------------------------------------
+
+    def _match(self, one: Outgoing) -> Decision | None:
+        """Find the EHR's own resource by an identifier that it knows too."""
+        local = local_of(one.resource)
+        link = self.links.get(local)
+        if link is not None and link.remote_id is not None:
+            return None
+        reader = self._reader(self.deliverer.luck())
+        for system, value in one.identifiers:
+            found = reader.by_identifier(local[0], system, value)
+            if isinstance(found, Decision):
+                return found
+            if isinstance(found, Duplicates):
+                return Decision("hold", Category.CONFLICT, detail="several carry its identifier")
+            if found is not None:
+                journal = self._journal(local, identifier_of(one.resource), link, "equivalent")
+                journal.ack(None, "adopted", found, None)
+                self.sent[local] = f"{local[0]}/{found.id}"
+                return None
+        if one.otherwise == "name":
+            self.unplaced.add(local)
+            return None
+        detail = f"no {local[0]} there carries an identifier of its own"
+        return Decision("hold", Category.NOT_FOUND, detail=detail)
+
+    def _name(self) -> None:
+        """Call by name what was looked for and is not there."""
+        told = self.negotiated
+        if told is None or not self.unplaced:
+            return
+        self.resources = [
+            told.arranger.named(self.connection, told.version, told.record, one, self.unplaced)
+            if references(one) & self.unplaced
+            else one
+            for one in self.resources
+        ]
 
     def _own(self) -> list[Local]:
         return [local_of(resource) for resource in self.resources]
@@ -131,10 +221,21 @@ class Turn:
     def _prepared(
         self, local: Local, wanted: Wanted, link: Link | None, attempt: Attempt | None
     ) -> Prepared:
-        journal = self._journal(local, (wanted.system, wanted.value), link)
-        reconcile = partial(self._reconcile, wanted) if self.deliverer.receiver else None
+        rung = self._rung(local)
+        journal = self._journal(local, (wanted.system, wanted.value), link, rung)
+        reconcile = None
+        if self.deliverer.receiver is not None:
+            # What stands in for something is ours alone: whoever changed it, it is written again.
+            reconcile = partial(self._reconcile, wanted) if rung == "native" else _as(wanted)
         writer = self.writer(journal, reconcile)
         return Prepared(local, wanted, known(link, attempt), writer, journal)
+
+    def _rung(self, local: Local) -> str:
+        if self.negotiated is None or local in self.negotiated.native:
+            return "native"
+        outgoing = self.negotiated.arranged.outgoing
+        found = (one.rung.rung for one in outgoing if local_of(one.resource) == local)
+        return next(found, "native")
 
     def _remote(self, local: Local) -> str | None:
         """The reference under which the EHR knows it; None while it does not."""
@@ -150,7 +251,7 @@ class Turn:
     def _with_theirs(self, wanted: Wanted, link: Link | None) -> Wanted:
         """What we want, and beside it what the EHR's own people have put there."""
         receiver = self.deliverer.receiver
-        if receiver is None or link is None or link.remote_id is None:
+        if receiver is None or link is None or link.remote_id is None or link.rung != "native":
             return wanted
         with self.deliverer.database.read() as tx:
             agreement = agreements.of(tx, link.id)
@@ -211,7 +312,9 @@ class Turn:
             luck=luck,
         )
 
-    def _journal(self, local: Local, identifier: tuple[str, str], link: Link | None) -> LinkJournal:
+    def _journal(
+        self, local: Local, identifier: tuple[str, str], link: Link | None, rung: str = "native"
+    ) -> LinkJournal:
         deliverer = self.deliverer
         limits = deliverer.client_for(self.connection).limits
         return LinkJournal(
@@ -223,6 +326,7 @@ class Turn:
             longest_s=limits.total_s + self.connection.index_lag_s,
             is_alive=deliverer.is_alive,
             mappings=deliverer.mapper.fingerprint,
+            rung=rung,
         )
 
     def _send(self, prepared: Sequence[Prepared]) -> Decision | None:
@@ -242,9 +346,25 @@ class Turn:
                 self._carried_out(one.wanted)
                 continue
             self.stops.append((one.local, result.decision))
+            self._learn(one, result.decision)
             if result.decision.action == "retry" and again is None:
                 again = result.decision
         return again
+
+    def _learn(self, one: Prepared, decision: Decision) -> None:
+        """Remember a refusal that is about the type of resource, and not about this one."""
+        if self.negotiated is None or decision.status is None:
+            return
+        is_first = one.known.remote_id is None
+        is_general = decision.status in (405, 501) or (decision.status == 404 and is_first)
+        if decision.status == 403:
+            with self.deliverer.database.read() as tx:
+                is_general = not links.any_of_type(tx, self.connection.id, one.local[0])
+        if not is_general:
+            return
+        interaction = "create" if is_first else "update"
+        if self.deliverer.note_refusal(self.connection, one.local[0], interaction, decision.status):
+            self.learned.add(f"{interaction} {one.local[0]} ({decision.status})")
 
     def _carried_out(self, wanted: Wanted) -> None:
         """Settle the conflicts whose decision has just been sent."""
@@ -288,6 +408,11 @@ class Turn:
 
     def end(self) -> Change:
         """The state in which a turn that did all it could leaves the delivery."""
+        if self.negotiated is not None:
+            for local, why, blocks in self.negotiated.arranged.held:
+                if blocks:
+                    decision = Decision("hold", Category.UNSUPPORTED, detail=why)
+                    self.stops.append((local, decision))
         if self.connection.failures:  # whatever it said of this record, it answered
             with self.deliverer.database.write(durable=False) as tx:
                 connections.answered(tx, self.connection.id)
@@ -331,6 +456,8 @@ class Turn:
         with self.deliverer.database.read() as tx:
             every = links.of_record(tx, self.connection.id, self.taken.record)
         own = set(self._own())
+        if self.negotiated is not None:
+            own |= self.negotiated.placed
         left = {
             link.local
             for link in every
@@ -365,6 +492,10 @@ def without_id(resource: Resource) -> dict[str, Any]:
         kept = {k: v for k, v in meta.items() if k not in ("versionId", "lastUpdated", "source")}
         body = {**body, "meta": kept} if kept else {k: v for k, v in body.items() if k != "meta"}
     return body
+
+
+def _as(wanted: Wanted) -> Reconcile:
+    return lambda _: wanted
 
 
 def _retries(result: Written | Stopped) -> bool:

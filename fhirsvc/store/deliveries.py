@@ -63,6 +63,7 @@ class Change:
     failed: bool = False  # counts as an attempt
     reopens: bool = False  # may undo a delivered state
     waits: frozenset[Wait] = frozenset()
+    report: str | None = None  # JSON: how it went and what was lost on the way; None: as it was
 
 
 def create(
@@ -173,6 +174,16 @@ def reopen(tx: sa.Connection, connection_id: int, key: RecordKey, now: float, re
     return move(tx, which, Change("pending", reason=reason, reopens=True), now)
 
 
+def try_again(tx: sa.Connection, connection_id: int, category: str, now: float) -> int:
+    """Send again what is held at a connection for this reason; returns how many."""
+    which = sa.and_(
+        delivery.c.connection_id == connection_id,
+        delivery.c.state == "held",
+        delivery.c.category == category,
+    )
+    return move(tx, which, Change("pending", reason="what the EHR takes was asked again"), now)
+
+
 def exists(tx: sa.Connection, delivery_id: int) -> bool:
     """Whether there is a delivery with this id, in whatever state."""
     which = sa.select(delivery.c.id).where(delivery.c.id == delivery_id)
@@ -205,6 +216,10 @@ def move(
     }
     if change.state == "pending":
         values["next_at"] = now + change.delay
+    if change.report is not None:
+        values["report"] = change.report
+    if change.state == "delivered":
+        values["as_ran"] = False
     if change.failed:
         values["attempts"] = delivery.c.attempts + 1
     tx.execute(sa.update(delivery).where(delivery.c.id.in_(ids)).values(values))

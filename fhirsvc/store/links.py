@@ -123,6 +123,17 @@ def by_id(tx: sa.Connection, link_id: int) -> Link:
     return Link(**row.mappings().one())
 
 
+def any_of_type(tx: sa.Connection, connection_id: int, resource_type: str) -> bool:
+    """Whether the EHR ever took a resource of this type from us."""
+    query = sa.select(link.c.id).where(
+        link.c.connection_id == connection_id,
+        link.c.resource_type == resource_type,
+        link.c.rung == "native",
+        link.c.acked_at.is_not(None),
+    )
+    return tx.execute(query.limit(1)).first() is not None
+
+
 def page(
     tx: sa.Connection, connection_id: int, resource_type: str, after: int, limit: int
 ) -> list[Link]:
