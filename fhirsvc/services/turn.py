@@ -362,9 +362,14 @@ class Turn:
                 is_general = not links.any_of_type(tx, self.connection.id, one.local[0])
         if not is_general:
             return
-        interaction = "create" if is_first else "update"
-        if self.deliverer.note_refusal(self.connection, one.local[0], interaction, decision.status):
-            self.learned.add(f"{interaction} {one.local[0]} ({decision.status})")
+        # A conditional update is both: what it would have done is not known.
+        is_both = is_first and self.connection.write_mode == "conditional"
+        told = ("create", "update") if is_both else ("create",) if is_first else ("update",)
+        for interaction in told:
+            if self.deliverer.note_refusal(
+                self.connection, one.local[0], interaction, decision.status
+            ):
+                self.learned.add(f"{interaction} {one.local[0]} ({decision.status})")
 
     def _carried_out(self, wanted: Wanted) -> None:
         """Settle the conflicts whose decision has just been sent."""

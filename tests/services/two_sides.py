@@ -10,15 +10,16 @@ import shipped_clinic
 from wire import BASE, Wire, client_on
 
 from fhirsvc.ehr.search import Reader
-from fhirsvc.ehr.simulated_fhir import SimulatedFhir
+from fhirsvc.ehr.simulated_fhir import TYPES, SimulatedFhir
 from fhirsvc.fhir.validate import validate
 from fhirsvc.records import check
+from fhirsvc.services.arranging import Arranger
 from fhirsvc.services.deliver import Deliverer
 from fhirsvc.services.lens import Lens
 from fhirsvc.services.operate import Operator
 from fhirsvc.services.publish import Publisher
 from fhirsvc.services.receive import Receiver
-from fhirsvc.store import conflicts, inbox, links, queue, records, turns
+from fhirsvc.store import conflicts, deliveries, inbox, links, queue, records, turns
 from fhirsvc.store.connections import NewConnection
 
 
@@ -143,8 +144,8 @@ def _links(tx, connection_id):
     return [links.Link(**row) for row in rows]
 
 
-def clinic(database, clock, **connection) -> Clinic:
-    fhir = SimulatedFhir(clock)
+def clinic(database, clock, *, name="hospital", takes=None, batch=False, **connection) -> Clinic:
+    fhir = SimulatedFhir(clock, takes=takes, batch=batch, base=BASE)
     wire = Wire(fhir)
     mapper = Mapper()
     publisher = Publisher(database, check, clock, shipped_clinic.mappings().companions)
@@ -152,8 +153,19 @@ def clinic(database, clock, **connection) -> Clinic:
     made = client_on(wire, clock)
     lens = Lens(shipped_clinic.mappings)
     receiver = Receiver(database, mapper, lens, validate, publisher, clock)
+    arranger = Arranger(database, mapper, shipped_clinic.mappings, lambda _: made, clock)
     deliverer = Deliverer(
-        database, mapper, validate, lambda _: made, clock, lambda: 0.5, receiver=receiver
+        database,
+        mapper,
+        validate,
+        lambda _: made,
+        clock,
+        lambda: 0.5,
+        receiver=receiver,
+        arranger=arranger,
     )
-    new = operator.add_connection(NewConnection("hospital", BASE, **connection))
+    new = operator.add_connection(NewConnection(name, BASE, **connection))
     return Clinic(database, clock, fhir, wire, publisher, operator, deliverer, receiver, new, made)
+
+
+__all__ = ["TYPES", "Clinic", "clinic", "deliveries"]

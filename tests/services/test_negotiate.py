@@ -1,0 +1,163 @@
+"""Deliveries to EHRs that take little: what goes in which form, and what is said about it."""
+
+from __future__ import annotations
+
+import base64
+
+import orjson
+import pytest
+import shipped_clinic
+import two_sides
+from test_receive import CLIENT, _goal, _is_needed
+
+MRN = "urn:oid:2.16.840.1.113883.3.1"
+READS = frozenset({"read", "search-type"})
+WRITES = READS | {"create", "update"}
+# As an Oracle Health site declares it (DocumentReference, Observation, Condition can be written).
+HOSPITAL = {
+    **dict.fromkeys(("CarePlan", "Goal", "ServiceRequest", "CareTeam", "Patient"), READS),
+    **dict.fromkeys(("Practitioner", "Organization"), READS),
+    **dict.fromkeys(("DocumentReference", "Observation", "Condition"), WRITES),
+}
+
+
+def _hospital(database, clock, takes, **connection):
+    made = two_sides.clinic(database, clock, takes=takes, **connection)
+    made.accept(*(one for one in shipped_clinic.records() if _is_needed(one)))
+    return made
+
+
+def _patient(clinic, value="CH-20410"):
+    """The hospital's own Patient, under the record number that both know."""
+    body = {"resourceType": "Patient", "identifier": [{"system": MRN, "value": value}]}
+    clinic.fhir._takes = {**clinic.fhir._takes, "Patient": WRITES}
+    made = clinic.fhir.handle("POST", "/Patient", "", {}, orjson.dumps(body)).body["id"]
+    clinic.fhir._takes = {**clinic.fhir._takes, "Patient": READS}
+    return made
+
+
+@pytest.fixture(name="hospital")
+def _fixture(database, clock):
+    ours = "urn:fhirsvc:mrn"
+    return _hospital(database, clock, HOSPITAL, options={"systems": {ours: MRN}})
+
+
+def _of(clinic, kind):
+    return [one for one in clinic.deliveries() if one.record_type == kind]
+
+
+def test_a_plan_and_its_goals_go_as_documents(hospital):
+    """What the hospital does not take is filed to be read, with the FHIR beside it."""
+    patient = _patient(hospital)
+
+    hospital.drain()
+
+    goal = next(one for one in _of(hospital, "goal") if one.record_id == _goal())
+    assert (goal.state, goal.reason) == ("delivered", "")
+    (told,) = [one for one in orjson.loads(goal.report) if one["resource"] == "Goal"]
+    assert (told["rung"], told["via"]) == ("document", "DocumentReference")
+    assert "statement" in {one["field"] for one in told["downgraded"]}
+    filed = _documents(hospital, _goal())
+    assert [one["attachment"]["contentType"] for one in filed["content"]] == [
+        "text/html",
+        "application/pdf",
+        "application/fhir+json",
+    ]
+    statement = hospital.record("goal", _goal())["statement"]
+    html = base64.b64decode(filed["content"][0]["attachment"]["data"]).decode()
+    assert statement[:20] in html
+    bundle = orjson.loads(base64.b64decode(filed["content"][2]["attachment"]["data"]))
+    assert "Goal" in {entry["resource"]["resourceType"] for entry in bundle["entry"]}
+    assert filed["subject"]["reference"] == f"Patient/{patient}"
+    assert hospital.fhir.count("Goal") == hospital.fhir.count("CarePlan") == 0
+
+
+def _documents(clinic, record_id):
+    bundle = clinic.fhir.handle("GET", "/DocumentReference", "", {}, b"").body
+    found = [entry["resource"] for entry in bundle["entry"]]
+    (one,) = [d for d in found if d["identifier"][0]["value"].endswith(record_id)]
+    return one
+
+
+def test_the_same_again_is_not_filed_again(hospital):
+    """An unchanged record delivered again sends nothing; a changed one updates its document."""
+    _patient(hospital)
+    hospital.drain()
+    before = _documents(hospital, _goal())
+    goal = next(one for one in _of(hospital, "goal") if one.record_id == _goal())
+    hospital.wire.seen.clear()
+
+    hospital.database.run(
+        lambda tx: two_sides.deliveries.reopen(tx, 1, goal.record, hospital.clock(), "again")
+    )
+    assert hospital.drain() == ["delivered"]
+    assert hospital.wire.writes == []
+
+    hospital.accept({**hospital.record("goal", _goal()), "statement": "Another aim"})
+    assert hospital.drain() == ["delivered"]
+    after = _documents(hospital, _goal())
+    assert after["id"] == before["id"]
+    assert after["meta"]["versionId"] == "2"
+
+
+def test_without_its_patient_nothing_is_sent(hospital):
+    """A client whom the hospital does not know by any number of its own is held, not guessed."""
+    hospital.drain()
+
+    (client,) = [one for one in _of(hospital, "client") if one.record_id == CLIENT]
+    assert (client.state, client.category) == ("held", "not-found")
+    assert client.reason == (
+        f"Patient/client.{CLIENT}: not-found: no Patient there carries an identifier of its own"
+    )
+    assert {one.state for one in _of(hospital, "goal")} == {"pending"}
+    assert hospital.fhir.count("DocumentReference") == 0
+
+    _patient(hospital)
+    hospital.operator.retry(client.id)
+    hospital.drain()
+    assert {one.state for one in _of(hospital, "goal")} == {"delivered"}
+
+
+def test_a_refusal_is_learned(database, clock):
+    """An EHR that declares more than it takes is asked once; then the next form is taken."""
+    declared = dict.fromkeys(two_sides.TYPES, WRITES)
+    clinic = _hospital(database, clock, declared)
+    real = clinic.fhir.handle("GET", "/metadata", "", {}, b"").body
+    clinic.fhir._takes = {**declared, "Goal": READS}
+    clinic.fhir._capability = lambda: real
+
+    clinic.drain()
+
+    goal = next(one for one in _of(clinic, "goal") if one.record_id == _goal())
+    assert goal.state == "delivered"
+    (told,) = [one for one in orjson.loads(goal.report) if one["resource"] == "Goal"]
+    assert told["rung"] == "document"
+    asked = [path for method, path in clinic.wire.seen if method != "GET" and "/Goal" in path]
+    assert len(asked) == 1, asked
+
+
+def test_a_chosen_rung_comes_first(database, clock):
+    """A setting holds what could go: it says why, and goes when the setting does."""
+    clinic = _hospital(database, clock, None, rungs={"Goal": "hold"})
+
+    clinic.drain()
+
+    goal = next(one for one in _of(clinic, "goal") if one.record_id == _goal())
+    assert (goal.state, goal.category) == ("held", "unsupported")
+    assert "chosen in the connection's settings" in goal.reason
+    assert clinic.fhir.count("Goal") == 0
+
+
+def test_writes_go_together_where_a_batch_is_taken(database, clock):
+    """The same resources arrive in fewer requests, each known by itself afterwards."""
+    one_by_one = _hospital(database, clock, None)
+    one_by_one.drain()
+    alone = len(one_by_one.wire.writes)
+    stored = sorted(kind for kind, _ in one_by_one.everything())
+
+    together = two_sides.clinic(database, clock, name="batching", batch=True)
+    together.drain()
+
+    assert sorted(kind for kind, _ in together.everything()) == stored
+    assert len(together.wire.writes) < alone * 0.8
+    assert together.settle() == 0
