@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     keys: str = Field(
         "fhirsvc-keys", description="the folder of the private keys that EHRs know us by"
     )
+    public_url: str = Field(
+        "", description="where EHRs reach this service, for their notifications; empty: they do not"
+    )
     achievement_from_scores: bool = Field(
         False, description="goals' achievementStatus follows from targets and the client's scores"
     )

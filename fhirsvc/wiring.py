@@ -34,6 +34,7 @@ from fhirsvc.records import check
 from fhirsvc.services.arranging import Arranger
 from fhirsvc.services.deliver import Deliverer
 from fhirsvc.services.engine import DurableEngine
+from fhirsvc.services.intake import Intake
 from fhirsvc.services.lanes import Lanes
 from fhirsvc.services.lens import Lens
 from fhirsvc.services.liveness import Identity
@@ -43,6 +44,7 @@ from fhirsvc.services.publish import Publisher, alone
 from fhirsvc.services.pull import Puller
 from fhirsvc.services.receive import Receiver
 from fhirsvc.services.sweep import Sweeper
+from fhirsvc.services.watching import Watcher
 from fhirsvc.settings import Settings
 from fhirsvc.store.connections import Connection
 from fhirsvc.store.database import Database
@@ -171,6 +173,17 @@ class Wiring:
             lambda: uuid.uuid4().hex,
         )
 
+    def watcher(self, clients: Clients) -> Watcher:
+        """Keeps Subscriptions at EHRs, and hears them."""
+        return Watcher(
+            self.database,
+            clients.of,
+            self.clock,
+            settings_.secret,
+            lambda: uuid.uuid4().hex,
+            self.settings.public_url,
+        )
+
     @property
     def keys(self) -> KeyFolder:
         """The keys that EHRs know us by."""
@@ -215,7 +228,12 @@ class Wiring:
             clock=self.clock,
             on_share=clients.set_share,
         )
-        return Delivering(identity, clients, lanes, engine, sweeper)
+        puller = self.puller(clients)
+        intake = None
+        if puller is not None:
+            every = self.settings.sweep_s
+            intake = Intake(self.database, puller, self.watcher(clients), self.clock, every)
+        return Delivering(identity, clients, lanes, engine, sweeper, intake)
 
 
 @dataclass(frozen=True)
@@ -227,6 +245,7 @@ class Delivering:
     lanes: Lanes
     engine: DurableEngine
     sweeper: Sweeper
+    intake: Intake | None = None
 
 
 def build(

@@ -49,6 +49,8 @@ def run_worker(
         parts.identity.bury_the_dead()
         parts.engine.start()
         log.info("worker_started", executor=parts.identity.id)
+        if parts.intake is not None:
+            parts.intake.start()
         try:
             return _loop(wiring, parts, until_idle, stop, timeout_s)
         finally:
@@ -79,6 +81,8 @@ def _loop(
 
 
 def _shut_down(wiring: Wiring, parts: Delivering) -> None:
+    if parts.intake is not None:
+        parts.intake.stop()
     ended = parts.lanes.stop(wiring.settings.stop_s)
     parts.engine.stop()
     parts.clients.close()

@@ -108,7 +108,7 @@ class Operator:
             return [Status(one, counted.get(one.id, {})) for one in connections.everyone(tx)]
 
     def retry(self, delivery_id: int) -> None:
-        """Send a held or dead delivery again.
+        """Send a held or dead delivery again; what has gone at the EHR is made anew there.
 
         :raises FhirsvcError: NOT_FOUND when there is none with this id, CONFLICT when it is in
             another state.
@@ -116,6 +116,11 @@ class Operator:
         now, where = self._clock(), f"delivery {delivery_id}"
 
         def again(tx: sa.Connection) -> None:
+            found = deliveries.get(tx, delivery_id)
+            if found is not None and found.category == str(Category.GONE):
+                for link in links.of_record(tx, found.connection_id, found.record):
+                    if link.standing == "gone":
+                        links.anew(tx, link.id)
             if deliveries.retry(tx, delivery_id, now):
                 return
             if not deliveries.exists(tx, delivery_id):

@@ -36,7 +36,7 @@ from fhirsvc.store.cursors import Cursor
 from fhirsvc.store.database import Database
 from fhirsvc.store.links import Link
 
-LEASE_S = 600.0  # another process reads a type after this time, if this one died over it
+LEASE_S = 120.0  # another process reads a type after this time, if this one died over it
 PAGES = 2000  # of one reading
 COUNT = 100  # resources on a page
 TOGETHER = 20  # identifiers in one search

@@ -184,6 +184,12 @@ def try_again(tx: sa.Connection, connection_id: int, category: str, now: float) 
     return move(tx, which, Change("pending", reason="what the EHR takes was asked again"), now)
 
 
+def get(tx: sa.Connection, delivery_id: int) -> Delivery | None:
+    """One delivery; None when there is none with this id."""
+    row = tx.execute(sa.select(delivery).where(delivery.c.id == delivery_id)).mappings().first()
+    return None if row is None else Delivery(**row)
+
+
 def exists(tx: sa.Connection, delivery_id: int) -> bool:
     """Whether there is a delivery with this id, in whatever state."""
     which = sa.select(delivery.c.id).where(delivery.c.id == delivery_id)
