@@ -74,7 +74,7 @@ def test_a_change_is_found_by_its_time(clinic):
 
     found = clinic.pull()["Goal"]
 
-    assert found.states == {"merged": 1}
+    assert found.states["merged"] == 1
     assert clinic.record("goal", goal)["statement"] == "Their aim"
     asked = [path for _, path in clinic.wire.seen if path.startswith("/Goal")]
     assert [path.partition("?")[0] for path in asked] == ["/Goal", f"/Goal/{remote}"]
