@@ -25,7 +25,7 @@ from fhirsvc.ehr.content import fingerprint
 from fhirsvc.ehr.keys import KeyFolder
 from fhirsvc.ehr.options import tls_paths
 from fhirsvc.ehr.transport import Transport
-from fhirsvc.errors import Finding
+from fhirsvc.errors import Category, FhirsvcError, Finding
 from fhirsvc.fhir.scoring import Direction
 from fhirsvc.fhir.validate import validate
 from fhirsvc.mapping.achievement import Moved, moved_by
@@ -43,6 +43,7 @@ from fhirsvc.services.ports import Check, Companions, Mapper, Validate
 from fhirsvc.services.publish import Publisher, alone
 from fhirsvc.services.pull import Puller
 from fhirsvc.services.receive import Receiver
+from fhirsvc.services.review import Reviewer
 from fhirsvc.services.sweep import Sweeper
 from fhirsvc.services.watching import Watcher
 from fhirsvc.settings import Settings
@@ -117,6 +118,10 @@ class Clients:
         )
 
 
+def _new_id() -> str:
+    return uuid.uuid4().hex
+
+
 def _changed(before: Connection, now: Connection) -> bool:
     names = "base_url auth secret options tls rate burst concurrency".split()
     return any(getattr(before, name) != getattr(now, name) for name in names)
@@ -170,8 +175,18 @@ class Wiring:
             clients.of,
             self.clock,
             random.random,
-            lambda: uuid.uuid4().hex,
+            _new_id,
         )
+
+    def reviewer(self, clients: Clients) -> Reviewer:
+        """Carries out what people decide about what came.
+
+        :raises FhirsvcError: UNSUPPORTED where nothing is taken in.
+        """
+        receiver = self.receiver
+        if receiver is None:
+            raise FhirsvcError(Category.UNSUPPORTED, "nothing is taken in here")
+        return Reviewer(self.database, self.mapper, receiver, clients.of, self.clock, _new_id)
 
     def watcher(self, clients: Clients) -> Watcher:
         """Keeps Subscriptions at EHRs, and hears them."""
@@ -180,7 +195,7 @@ class Wiring:
             clients.of,
             self.clock,
             settings_.secret,
-            lambda: uuid.uuid4().hex,
+            _new_id,
             self.settings.public_url,
         )
 

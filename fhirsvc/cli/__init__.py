@@ -52,7 +52,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "instrument": ("instrument:instrument", "Standardized instruments: list them, add one."),
     "connect": ("connect:connect", "EHR connections: add, change, list, test, plan."),
     "keys": ("keys:keys", "The keys that EHRs know us by: new, list, retire."),
-    "sync": ("sync:sync", "Deliveries: status, send now, pause, resume, retry."),
+    "sync": (
+        "sync:sync",
+        "Deliveries and readings: status, show, pull, retry, replay, stop.",
+    ),
+    "conflicts": ("conflicts:conflicts", "What both sides changed: list it, decide it."),
+    "review": ("review:review", "What came and waits for a person."),
     "db": ("db:db", "The database: upgrade, check."),
     "config": ("config:config", "The settings in force."),
 }

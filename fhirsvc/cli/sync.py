@@ -6,6 +6,8 @@ import click
 
 from fhirsvc.cli.house import house
 from fhirsvc.cli.output import json_option, say_json
+from fhirsvc.cli.sync_pull import pull
+from fhirsvc.cli.sync_show import replay, show
 from fhirsvc.store.tables import STATES
 
 UNSETTLED = ("held", "dead")
@@ -13,7 +15,7 @@ UNSETTLED = ("held", "dead")
 
 @click.group()
 def sync() -> None:
-    """Deliveries: status, send now, pause, resume, retry."""
+    """Deliveries and readings: status, show, now, pull, retry, replay, pause, stop, resume."""
 
 
 @sync.command()
@@ -63,6 +65,16 @@ def pause(name: str, as_json: bool) -> None:
 @sync.command()
 @click.argument("name")
 @json_option
+def stop(name: str, as_json: bool) -> None:
+    """Send nothing at all, not even the rest of what is being sent: the kill switch."""
+    with house() as wiring:
+        wiring.operator.stop(name)
+    _say(as_json, {"connection": name, "state": "stopped"}, f"{name}: stopped")
+
+
+@sync.command()
+@click.argument("name")
+@json_option
 def resume(name: str, as_json: bool) -> None:
     """Send to a connection again."""
     with house() as wiring:
@@ -78,6 +90,11 @@ def retry(delivery_id: int, as_json: bool) -> None:
     with house() as wiring:
         wiring.operator.retry(delivery_id)
     _say(as_json, {"delivery": delivery_id, "state": "pending"}, f"delivery {delivery_id}: pending")
+
+
+sync.add_command(show)
+sync.add_command(replay)
+sync.add_command(pull)
 
 
 def _say(as_json: bool, value: dict[str, object], text: str) -> None:

@@ -13,11 +13,13 @@ from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.services.arranging import kept
 from fhirsvc.services.ports import Clock
 from fhirsvc.services.publish import Publisher
-from fhirsvc.store import conflicts, connections, deliveries, links, queue
+from fhirsvc.store import agreements, conflicts, connections, deliveries, links, queue
+from fhirsvc.store.agreements import Dispatch
 from fhirsvc.store.conflicts import Conflict, Resolution
 from fhirsvc.store.connections import Connection, NewConnection
 from fhirsvc.store.database import Database
 from fhirsvc.store.deliveries import Delivery
+from fhirsvc.store.links import Link, Tried
 from fhirsvc.store.queue import Event
 
 
@@ -27,6 +29,17 @@ class Status:
 
     connection: Connection
     counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A delivery with its links, its attempts, and what it sent."""
+
+    delivery: Delivery
+    connection: Connection
+    links: dict[int, Link]
+    attempts: list[Tried]
+    dispatches: list[Dispatch]
 
 
 class Operator:
@@ -91,6 +104,10 @@ class Operator:
         """Send nothing more to a connection; what is being sent ends."""
         self._set_state(name, "paused")
 
+    def stop(self, name: str) -> None:
+        """Send nothing at all to a connection, not even the rest of what is being sent."""
+        self._set_state(name, "stopped")
+
     def resume(self, name: str) -> None:
         """Send to a connection again, at once."""
         self._set_state(name, "active")
@@ -127,6 +144,59 @@ class Operator:
                 raise FhirsvcError(Category.NOT_FOUND, "no such delivery", where)
             message = "only held and dead deliveries are sent again"
             raise FhirsvcError(Category.CONFLICT, message, where)
+
+        self._database.run(again)
+
+    def conflicts(self, states: tuple[str, ...] = ("open",)) -> list[Conflict]:
+        """The conflicts in these states, by id."""
+        found: list[Conflict] = []
+        with self._database.read() as tx:
+            while page := conflicts.find(tx, states, after=found[-1].id if found else 0):
+                found += page
+        return found
+
+    def sent(self, delivery_id: int) -> Sent:
+        """What a delivery is, what it sent, and how every attempt ended.
+
+        :raises FhirsvcError: NOT_FOUND when there is none with this id.
+        """
+        with self._database.read() as tx:
+            found = deliveries.get(tx, delivery_id)
+            if found is None:
+                where = f"delivery {delivery_id}"
+                raise FhirsvcError(Category.NOT_FOUND, "no such delivery", where)
+            connection = connections.by_id(tx, found.connection_id)
+            every = {one.id: one for one in links.of_record(tx, connection.id, found.record)}
+            tried = links.attempts_of(tx, delivery_id)
+            dispatched = agreements.dispatches(tx, delivery_id)
+        return Sent(found, connection, every, tried, dispatched)
+
+    def replay(self, delivery_id: int, *, as_ran: bool) -> None:
+        """Send a delivery once more: as the mappings make it now, or as it was sent.
+
+        :raises FhirsvcError: NOT_FOUND when there is none with this id; CONFLICT when it is on its
+            way, when it sent nothing, or when a newer version went or is to go to the same EHR:
+            an older one is never written over a newer one.
+        """
+        now, where = self._clock(), f"delivery {delivery_id}"
+
+        def again(tx: sa.Connection) -> None:
+            found = deliveries.get(tx, delivery_id)
+            if found is None:
+                raise FhirsvcError(Category.NOT_FOUND, "no such delivery", where)
+            newest = deliveries.newest(tx, found.connection_id, found.record)
+            if newest.id != found.id:
+                message = f"delivery {newest.id} is of a newer version of this record"
+                raise FhirsvcError(Category.CONFLICT, message, where)
+            if as_ran and not agreements.dispatches(tx, delivery_id):
+                raise FhirsvcError(Category.CONFLICT, "it sent nothing", where)
+            if found.state not in ("delivered", "held", "dead"):
+                raise FhirsvcError(Category.CONFLICT, f"it is {found.state}", where)
+            every = links.of_record(tx, found.connection_id, found.record)
+            links.forget(tx, [one.id for one in every if one.standing == "live"])
+            deliveries.pin(tx, delivery_id, as_ran=as_ran)
+            key = found.record
+            deliveries.reopen(tx, found.connection_id, key, now, "replayed")
 
         self._database.run(again)
 

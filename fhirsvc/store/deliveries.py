@@ -190,6 +190,27 @@ def get(tx: sa.Connection, delivery_id: int) -> Delivery | None:
     return None if row is None else Delivery(**row)
 
 
+def newest(tx: sa.Connection, connection_id: int, key: RecordKey) -> Delivery:
+    """The delivery of the newest version of a record to a connection."""
+    rows = tx.execute(
+        sa.select(delivery)
+        .where(
+            delivery.c.connection_id == connection_id,
+            delivery.c.record_type == key[0],
+            delivery.c.record_id == key[1],
+        )
+        .order_by(delivery.c.version.desc())
+        .limit(1)
+    ).mappings()
+    return Delivery(**rows.one())
+
+
+def pin(tx: sa.Connection, delivery_id: int, *, as_ran: bool) -> None:
+    """Whether a delivery is to send what it sent before, whatever the mappings say by now."""
+    which = delivery.c.id == delivery_id
+    tx.execute(sa.update(delivery).where(which).values(as_ran=as_ran))
+
+
 def exists(tx: sa.Connection, delivery_id: int) -> bool:
     """Whether there is a delivery with this id, in whatever state."""
     which = sa.select(delivery.c.id).where(delivery.c.id == delivery_id)

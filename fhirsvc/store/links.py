@@ -200,6 +200,40 @@ def open_attempts(tx: sa.Connection, link_ids: Iterable[int]) -> dict[int, Attem
     }
 
 
+@dataclass(frozen=True)
+class Tried:
+    """How an attempt ended. ``response`` is the OperationOutcome of a refusal; it may hold PHI."""
+
+    id: int
+    link_id: int
+    method: str
+    started_at: float
+    ended_at: float | None
+    outcome: str
+    status: int | None
+    response: str | None
+
+
+def attempts_of(tx: sa.Connection, delivery_id: int) -> list[Tried]:
+    """Every attempt of a delivery, oldest first."""
+    rows = tx.execute(
+        sa.select(attempt).where(attempt.c.delivery_id == delivery_id).order_by(attempt.c.id)
+    )
+    return [
+        Tried(
+            row.id,
+            row.link_id,
+            row.method,
+            row.started_at,
+            row.ended_at,
+            row.outcome,
+            row.status,
+            row.response,
+        )
+        for row in rows
+    ]
+
+
 def begin(
     tx: sa.Connection,
     *,
