@@ -1,4 +1,7 @@
-"""The only place that builds stores, engine and clients, each from the settings."""
+"""The only place that builds stores, engine and clients, each from the settings.
+
+It is over 300 lines because nothing else may build them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``/api/v1/records``: put one, get one, post many as NDJSON with a result a line."""
+"""``/api/v1/records``: put, get, delete, history; post many as NDJSON with a result a line."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ def record_routes(database: Database, publisher: Publisher) -> Blueprint:
         """The current version of a record; 404 when there is none."""
         with database.read() as tx:
             version = records.version(tx, (type, id))
+        if version.is_deleted:
+            raise FhirsvcError(Category.GONE, "this record is deleted", f"{type}/{id}")
         answer = Response(version.body, content_type=JSON)
         answer.headers["ETag"] = f'W/"{version.version}"'
         return answer
@@ -51,6 +53,35 @@ def record_routes(database: Database, publisher: Publisher) -> Blueprint:
         answer = Response(orjson.dumps(_said(receipt)), status, content_type=JSON)
         answer.headers["ETag"] = f'W/"{receipt.version}"'
         return answer
+
+    @routes.delete("/<type>/<id>")
+    def delete_record(type: str, id: str) -> Response:
+        """Delete a record; If-Match names the version that is meant."""
+        receipt = publisher.delete(
+            (type, id), expected=_expected(), correlation_id=g.correlation_id
+        )
+        answer = Response(orjson.dumps(_said(receipt)), 200, content_type=JSON)
+        answer.headers["ETag"] = f'W/"{receipt.version}"'
+        return answer
+
+    @routes.get("/<type>/<id>/history")
+    def record_history(type: str, id: str) -> Response:
+        """Every version of a record, oldest first: number, when, from where, and its body."""
+        with database.read() as tx:
+            found = records.history(tx, (type, id))
+        if not found:
+            raise FhirsvcError(Category.NOT_FOUND, "no such record", f"{type}/{id}")
+        listed = [
+            {
+                "version": one.version,
+                "accepted_at": one.accepted_at,
+                "source": one.source,
+                "deleted": one.is_deleted,
+                "record": orjson.loads(one.body),
+            }
+            for one in found
+        ]
+        return Response(orjson.dumps(listed), content_type=JSON)
 
     @routes.post("")
     def post_records() -> Response:

@@ -13,6 +13,7 @@ from fhirsvc.cli.connection_options import connection_options, described
 from fhirsvc.cli.house import house
 from fhirsvc.cli.output import json_option, say_json
 from fhirsvc.store.connections import Connection, NewConnection
+from fhirsvc.wiring import Clients
 
 SHOWN = ("name", "base_url", "auth", "write_mode", "us_core", "rate", "concurrency", "state")
 
@@ -81,6 +82,32 @@ def list_(as_json: bool) -> None:
 
 
 connect.add_command(test)
+
+
+@connect.command()
+@click.argument("name")
+@click.argument("record", metavar="TYPE/ID")
+@click.argument("resource", metavar="RESOURCE/ID")
+@json_option
+def link(name: str, record: str, resource: str, as_json: bool) -> None:
+    """Say which resource of an EHR a record is, and bring the two together.
+
+    For clients whom the EHR knows by no number of ours: `client/c-1 Patient/77`.
+    """
+    kind, _, record_id = record.partition("/")
+    remote, _, remote_id = resource.partition("/")
+    with house() as wiring:
+        connection = wiring.operator.connection(name)
+        clients = Clients(wiring.settings)
+        try:
+            reviewer = wiring.reviewer(clients)
+            taken = reviewer.join(connection, (kind, record_id), remote, remote_id)
+        finally:
+            clients.close()
+    if as_json:
+        say_json({"record": record, "resource": resource, "state": taken.state})
+    else:
+        click.echo(f"{record} is {resource} at {name}")
 
 
 def _shown(one: Connection) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 import click
+import orjson
 
 from fhirsvc.ehr.keys import ALGORITHMS
 from fhirsvc.ehr.options import CLIENT_AUTH, OPTIONS
@@ -38,6 +39,11 @@ _DECLARED = (
     click.option("--burst", type=int, help="Requests at once; 20 if not said."),
     click.option("--index-lag", type=float, help="Seconds a search may be late; 2 if not said."),
     click.option("--concurrency", type=int, help="Deliveries at once; 4 if not said."),
+    click.option("--inbound", metavar="JSON", help="How it is read: docs/two-way.md."),
+    click.option("--rung", "rungs", multiple=True, metavar="RESOURCE=RUNG", help="Choose a rung."),
+    click.option(
+        "--system", "systems", multiple=True, metavar="OURS=THEIRS", help="Identifier systems."
+    ),
 )
 
 
@@ -59,8 +65,17 @@ def described(before: NewConnection, given: Mapping[str, Any]) -> NewConnection:
     if "index_lag" in said:
         said["index_lag_s"] = said.pop("index_lag")
     auth = said.get("auth", before.auth)
-    kept = {name: value for name, value in before.options.items() if auth in OPTIONS[name].auths}
+    kept = {
+        name: value
+        for name, value in before.options.items()
+        if name == "systems" or auth in OPTIONS[name].auths
+    }
     options = {**kept, **{name: said.pop(name) for name in OPTIONS if name in said}}
+    systems = {**options.get("systems", {}), **_pairs("--system", said.pop("systems", ()))}
+    options["systems"] = _without_empty(systems)
+    said["rungs"] = _without_empty({**before.rungs, **_pairs("--rung", said.pop("rungs", ()))})
+    if "inbound" in said:
+        said["inbound"] = _inbound(said["inbound"])
     tls = {**before.tls, **{key: said.pop(name) for name, key in _TLS.items() if name in said}}
     if auth in _NO_SECRET and "secret" not in said:
         said["secret"] = ""
@@ -69,5 +84,26 @@ def described(before: NewConnection, given: Mapping[str, Any]) -> NewConnection:
     return NewConnection(**{**values, **said, **told})
 
 
-def _without_empty(values: Mapping[str, str]) -> dict[str, str]:
+def _pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
+    """``NAME=VALUE``, several; NAME= takes one away."""
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise click.UsageError(f"{option}: expected NAME=VALUE")
+        found[name] = value
+    return found
+
+
+def _inbound(text: str) -> dict[str, Any]:
+    try:
+        given = orjson.loads(text or "{}")
+    except orjson.JSONDecodeError:
+        raise click.UsageError("--inbound: expected a JSON object") from None
+    if not isinstance(given, dict):
+        raise click.UsageError("--inbound: expected a JSON object")
+    return given
+
+
+def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value}

@@ -8,7 +8,7 @@ from fhirsvc.cli import OTHER_SIDE
 from fhirsvc.cli.house import house
 from fhirsvc.cli.output import counted, json_option, say_json
 from fhirsvc.errors import Category, FhirsvcError
-from fhirsvc.services.pull import Pulled
+from fhirsvc.services.reading import Pulled
 from fhirsvc.store import connections, cursors
 from fhirsvc.wiring import Clients
 

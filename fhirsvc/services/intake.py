@@ -12,7 +12,8 @@ from typing import Protocol
 import structlog
 
 from fhirsvc.services.ports import Clock
-from fhirsvc.services.pull import Pulled, Puller
+from fhirsvc.services.pull import Puller
+from fhirsvc.services.reading import Pulled
 from fhirsvc.store import cursors
 from fhirsvc.store.database import Database
 

@@ -9,8 +9,10 @@ import orjson
 import sqlalchemy as sa
 
 from fhirsvc.ehr import options
+from fhirsvc.ehr.rung import RUNGS
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.services.arranging import kept
+from fhirsvc.services.inbound import Inbound
 from fhirsvc.services.ports import Clock
 from fhirsvc.services.publish import Publisher
 from fhirsvc.store import agreements, conflicts, connections, deliveries, links, queue
@@ -21,6 +23,15 @@ from fhirsvc.store.database import Database
 from fhirsvc.store.deliveries import Delivery
 from fhirsvc.store.links import Link, Tried
 from fhirsvc.store.queue import Event
+
+
+def _check(new: NewConnection) -> None:
+    options.check(new.base_url, new.auth, new.secret, new.options, new.tls)
+    Inbound.of(new.inbound)
+    for name, rung in new.rungs.items():
+        if rung not in RUNGS:
+            where = f"connection.rungs.{name}"
+            raise FhirsvcError(Category.INVALID, f"expected: {', '.join(RUNGS)}", where)
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ class Operator:
 
         :raises FhirsvcError: INVALID at the field that is wrong, CONFLICT when the name is taken.
         """
-        options.check(new.base_url, new.auth, new.secret, new.options, new.tls)
+        _check(new)
         made = self._database.run(lambda tx: connections.add(tx, new, self._clock()))
         self._publisher.backfill()
         return made
@@ -71,7 +82,7 @@ class Operator:
         def change(tx: sa.Connection) -> Connection:
             before = connections.get(tx, name)
             new = changed(before)
-            options.check(new.base_url, new.auth, new.secret, new.options, new.tls)
+            _check(new)
             return connections.change(tx, before.id, new)
 
         return self._database.run(change)

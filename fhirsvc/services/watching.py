@@ -8,6 +8,8 @@ A notification says that something changed, never what: whatever it carries is r
 are numbered; a number that is missing, and a silence, make everything be compared. Two ways of
 asking: a topic's URL (R4 backport), or a plain R4 search such as ``Goal?``.
 http://hl7.org/fhir/uv/subscriptions-backport/STU1.1/ and https://hl7.org/fhir/R4/subscription.html
+
+It is over 300 lines because what is asked and what is heard are the two ends of one promise.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Links: which remote resource is ours, what it was last known to hold, and writes under way."""
+"""Links: which remote resource is ours, what it was last known to hold, and writes under way.
+
+It is over 300 lines because a link and its attempts are looked for from many sides.
+"""
 
 from __future__ import annotations
 

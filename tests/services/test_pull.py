@@ -88,7 +88,7 @@ def test_a_change_is_found_by_its_time(clinic):
 
 def test_all_pages_are_read(clinic, monkeypatch):
     """A search in pages is read to its end, each page once."""
-    monkeypatch.setattr("fhirsvc.services.pull.COUNT", 1)
+    monkeypatch.setattr("fhirsvc.services.reading.COUNT", 1)
     texts = {}
     with_goals = [one["id"] for one in shipped_clinic.records() if _is_a_goal(one)]
     for number, goal in enumerate(with_goals):
