@@ -1,4 +1,4 @@
-"""``fhirsvc connect``: add, change, list and test connections to EHRs."""
+"""``fhirsvc connect``: add, change, list, test and plan connections to EHRs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,6 @@ SHOWN = ("name", "base_url", "auth", "write_mode", "us_core", "rate", "concurren
 @click.group()
 def connect() -> None:
     """EHR connections: add, change, list, test, plan."""
-
-
-connect.add_command(plan)
 
 
 @connect.command()
@@ -80,6 +77,7 @@ def list_(as_json: bool) -> None:
         click.echo("no connections; add one with `fhirsvc connect add`")
 
 
+connect.add_command(plan)
 connect.add_command(test)
 
 
