@@ -22,7 +22,7 @@ from fhirsvc.console.pages import Desk, console
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.store import records
-from fhirsvc.wiring import Clients, LateMappings, Wiring, configure_logs, product
+from fhirsvc.wiring import LateMappings, Wiring, configure_logs, product
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 LARGEST = 64 * 1024 * 1024  # bytes of a request's body
@@ -57,7 +57,7 @@ def create_app(
     register(app, lambda problem: render_template("problem.html", problem=problem))
     app.register_blueprint(ops(wiring.database, _counts))
     app.register_blueprint(well_known(wiring.keys, wiring.clock))
-    clients = Clients(wiring.settings)
+    clients = wiring.clients()
     app.register_blueprint(hooks(lambda: wiring.watcher(clients)))
     app.register_blueprint(record_routes(wiring.database, wiring.publisher))
     app.register_blueprint(console(Desk(wiring.database, wiring.operator, mappings)))

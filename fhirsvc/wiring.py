@@ -8,11 +8,10 @@ from __future__ import annotations
 import logging
 import random
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,9 @@ import structlog
 
 from fhirsvc import settings as settings_
 from fhirsvc import shipped
-from fhirsvc.ehr.auth import Login, auth_for
-from fhirsvc.ehr.bucket import TokenBucket
-from fhirsvc.ehr.client import Client, Limits
+from fhirsvc.ehr.client import Limits
 from fhirsvc.ehr.content import fingerprint
 from fhirsvc.ehr.keys import KeyFolder
-from fhirsvc.ehr.options import tls_paths
-from fhirsvc.ehr.transport import Transport
 from fhirsvc.errors import Category, FhirsvcError, Finding
 from fhirsvc.fhir.scoring import Direction
 from fhirsvc.fhir.validate import validate
@@ -35,6 +30,7 @@ from fhirsvc.mapping.achievement import Moved, moved_by
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.records import check
 from fhirsvc.services.arranging import Arranger
+from fhirsvc.services.clients import Clients
 from fhirsvc.services.deliver import Deliverer
 from fhirsvc.services.engine import DurableEngine
 from fhirsvc.services.intake import Intake
@@ -50,84 +46,11 @@ from fhirsvc.services.review import Reviewer
 from fhirsvc.services.sweep import Sweeper
 from fhirsvc.services.watching import Watcher
 from fhirsvc.settings import Settings
-from fhirsvc.store.connections import Connection
 from fhirsvc.store.database import Database
-
-
-@dataclass
-class Clients:
-    """One client per connection, made when first needed and again when its settings changed."""
-
-    settings: Settings
-    share: float = 1.0
-    _made: dict[int, tuple[Connection, Client]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def of(self, connection: Connection) -> Client:
-        """The client of a connection."""
-        with self._lock:
-            known = self._made.get(connection.id)
-            if known is None or _changed(known[0], connection):
-                self._made[connection.id] = (connection, self._make(connection))
-            return self._made[connection.id][1]
-
-    def set_share(self, share: float) -> None:
-        """Use only this part of every rate: other processes have the rest."""
-        with self._lock:
-            self.share = share
-            for _, client in self._made.values():
-                client.bucket.share = share
-
-    def close(self) -> None:
-        """Close all pooled connections."""
-        with self._lock:
-            for _, client in self._made.values():
-                client.close()
-            self._made.clear()
-
-    def _make(self, connection: Connection) -> Client:
-        limits = Limits(
-            self.settings.connect_timeout_s,
-            self.settings.read_timeout_s,
-            self.settings.max_answer_bytes,
-        )
-        bucket = TokenBucket(connection.rate, connection.burst, time.monotonic, time.sleep)
-        bucket.share = self.share
-        transport = Transport(
-            limits,
-            time.monotonic,
-            pool_size=connection.concurrency,
-            tls=tls_paths(connection.tls),
-        )
-        login = Login(
-            connection.auth,
-            connection.secret,
-            connection.options,
-            connection.base_url,
-            transport,
-            keys=KeyFolder(Path(self.settings.keys)),
-            read=settings_.secret,
-            now=time.time,
-            clock=time.monotonic,
-            new_id=lambda: uuid.uuid4().hex,
-        )
-        return Client(
-            connection.base_url,
-            auth_for(login),
-            bucket,
-            limits,
-            time.monotonic,
-            transport=transport,
-        )
 
 
 def _new_id() -> str:
     return uuid.uuid4().hex
-
-
-def _changed(before: Connection, now: Connection) -> bool:
-    names = "base_url auth secret options tls rate burst concurrency".split()
-    return any(getattr(before, name) != getattr(now, name) for name in names)
 
 
 @dataclass
@@ -202,6 +125,15 @@ class Wiring:
             self.settings.public_url,
         )
 
+    def clients(self) -> Clients:
+        """Clients of connections, to be closed by whoever asks for them."""
+        limits = Limits(
+            self.settings.connect_timeout_s,
+            self.settings.read_timeout_s,
+            self.settings.max_answer_bytes,
+        )
+        return Clients(limits, self.keys, settings_.secret)
+
     @property
     def keys(self) -> KeyFolder:
         """The keys that EHRs know us by."""
@@ -222,7 +154,7 @@ class Wiring:
         identity = Identity(
             self.database, self.clock, dead_after_s=self.settings.dead_after_s, is_alone=is_alone
         )
-        clients = Clients(self.settings)
+        clients = self.clients()
         deliverer = Deliverer(
             self.database,
             self.mapper,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from shipped_clinic import ROOT, mappings, texts
 
 from fhirsvc.cli import COMMANDS, main
+from fhirsvc.ehr.options import OPTIONS
 from fhirsvc.fhir.definitions import is_resource
 from fhirsvc.mapping import grammar, instrument_grammar, tables
 from fhirsvc.mapping.forward import check
@@ -277,3 +279,47 @@ def test_the_licence_is_the_one_the_package_declares():
 def test_the_changelog_has_what_is_to_come():
     """Changes are written down before they are released."""
     assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+# ---- docs/connections.md --------------------------------------------------------------------
+
+CONNECTIONS = (ROOT / "docs" / "connections.md").read_text(encoding="utf-8")
+
+
+def test_every_option_of_a_connection_is_on_its_page():
+    """The table of options is the table that is checked, with the auths that know each."""
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", _section(CONNECTIONS, "Logins"), re.M)
+    assert {name: re.findall(r"oauth2|smart", said) for name, said in rows} == {
+        name: list(option.auths) for name, option in OPTIONS.items()
+    }
+
+
+def test_the_commands_of_the_page_are_commands():
+    """Each option that a worked command uses is one of that command."""
+    fences = re.findall(r"^```\n(.*?)^```", CONNECTIONS, re.M | re.S)
+    lines = [line for fence in fences for line in fence.replace("\\\n", "").splitlines()]
+    assert len(lines) >= 7
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        command = main
+        for word in words[1:3]:
+            found = command.get_command(click.Context(command), word)
+            assert found is not None, line
+            command = found
+        known = {name for one in command.params for name in one.opts}
+        assert {word for word in words if word.startswith("--")} <= known, line
+
+
+def test_every_check_is_on_the_page():
+    """What a run can say is explained, and what is explained can be said."""
+    said = set()
+    for path in (ROOT / "fhirsvc" / "ehr").glob("probe*.py"):
+        text = path.read_text(encoding="utf-8")
+        said |= set(
+            re.findall(r'(?:note\(\s*|id_, title = |id_, title, shown = )f?"([^"]+)"', text)
+        )
+    said = {one.replace("{name}", "TYPE") for one in said} - {"read", "write", "parameter.TYPE"}
+    shown = set(_first_cells(_section(CONNECTIONS, "connect test")))
+    cells = re.findall(r"^\| (`.*?) \|", _section(CONNECTIONS, "connect test"), re.M)
+    shown |= {span for cell in cells for span in _spans(cell)}
+    assert shown == said | {"parameter._id", "parameter._lastUpdated"}

@@ -1,4 +1,4 @@
-"""``fhirsvc connect``: add, change, list and test connections to EHRs."""
+"""``fhirsvc connect``: add, change, list, test and plan connections to EHRs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from fhirsvc.cli.connection_options import connection_options, described
 from fhirsvc.cli.house import house
 from fhirsvc.cli.output import json_option, say_json
 from fhirsvc.store.connections import Connection, NewConnection
-from fhirsvc.wiring import Clients
 
 SHOWN = ("name", "base_url", "auth", "write_mode", "us_core", "rate", "concurrency", "state")
 
@@ -21,9 +20,6 @@ SHOWN = ("name", "base_url", "auth", "write_mode", "us_core", "rate", "concurren
 @click.group()
 def connect() -> None:
     """EHR connections: add, change, list, test, plan."""
-
-
-connect.add_command(plan)
 
 
 @connect.command()
@@ -81,6 +77,7 @@ def list_(as_json: bool) -> None:
         click.echo("no connections; add one with `fhirsvc connect add`")
 
 
+connect.add_command(plan)
 connect.add_command(test)
 
 
@@ -98,7 +95,7 @@ def link(name: str, record: str, resource: str, as_json: bool) -> None:
     remote, _, remote_id = resource.partition("/")
     with house() as wiring:
         connection = wiring.operator.connection(name)
-        clients = Clients(wiring.settings)
+        clients = wiring.clients()
         try:
             reviewer = wiring.reviewer(clients)
             taken = reviewer.join(connection, (kind, record_id), remote, remote_id)

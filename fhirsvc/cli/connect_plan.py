@@ -23,7 +23,7 @@ from fhirsvc.mapping.carried import Fields, carried
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.mapping.lines import did_you_mean
 from fhirsvc.store import connections
-from fhirsvc.wiring import Clients, Wiring
+from fhirsvc.wiring import Wiring
 
 Asked = tuple[Capabilities, frozenset[tuple[str, str]], Mapping[str, str]]
 _COLOURS = {"native": "green", "equivalent": "cyan", "document": "yellow", "hold": "red"}
@@ -110,7 +110,7 @@ def _of_connection(name: str) -> Asked:
 
 
 def _asked(wiring: Wiring, connection: connections.Connection) -> Capabilities:
-    clients = Clients(wiring.settings)
+    clients = wiring.clients()
     try:
         client = clients.of(connection)
         answer = client.request("GET", "metadata", correlation_id=f"plan-{uuid.uuid4().hex}")

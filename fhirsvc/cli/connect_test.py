@@ -13,7 +13,7 @@ from fhirsvc.cli.output import json_option, say_json
 from fhirsvc.ehr.probe import Report, probe
 from fhirsvc.ehr.probe_run import Check, Subject
 from fhirsvc.store.connections import Connection
-from fhirsvc.wiring import Clients, LateMappings, Wiring
+from fhirsvc.wiring import LateMappings, Wiring
 
 COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "skip": "cyan"}
 
@@ -57,7 +57,7 @@ def _run(wiring: Wiring, connection: Connection, write: bool) -> Report:
         LateMappings(wiring.settings.mappings, wiring.settings.site).resource_types(),
         write,
     )
-    clients = Clients(wiring.settings)
+    clients = wiring.clients()
     try:
         return probe(
             clients.of(connection),

@@ -20,7 +20,7 @@ from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.mapping.forward import QUESTIONNAIRE
 from fhirsvc.store.connections import NewConnection
 from fhirsvc.store.database import Database
-from fhirsvc.wiring import Clients, Wiring
+from fhirsvc.wiring import Wiring
 from fhirsvc.worker import run_worker
 
 CONNECTION = "simulated-ehr"
@@ -165,7 +165,7 @@ def tell(wiring: Wiring, ehr: SimulatedEhr, started: float) -> Told:
 
 def _counted(wiring: Wiring, types: list[str]) -> Iterator[int]:
     """How many resources of each type the EHR says it has."""
-    clients = Clients(wiring.settings)
+    clients = wiring.clients()
     connection = next(one for one in wiring.operator.connections() if one.name == CONNECTION)
     client = clients.of(connection)
     try:

@@ -9,7 +9,7 @@ from fhirsvc.cli.house import house
 from fhirsvc.cli.output import counted, json_option, say_json
 from fhirsvc.services.receive import Taken
 from fhirsvc.services.review import Reviewer
-from fhirsvc.wiring import Clients, Wiring
+from fhirsvc.wiring import Wiring
 
 _ID = click.argument("item_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
 _BY = click.option("--by", default="", help="Who decides; the user of this computer by default.")
@@ -94,7 +94,7 @@ def dismiss(item_id: int, reason: str, by: str, as_json: bool) -> None:
 
 
 def _reviewer(wiring: Wiring) -> Reviewer:
-    return wiring.reviewer(Clients(wiring.settings))
+    return wiring.reviewer(wiring.clients())
 
 
 def _say(item_id: int, taken: Taken, as_json: bool) -> None:

@@ -10,7 +10,6 @@ from fhirsvc.cli.output import counted, json_option, say_json
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.services.reading import Pulled
 from fhirsvc.store import connections, cursors
-from fhirsvc.wiring import Clients
 
 
 @click.command()
@@ -22,7 +21,7 @@ def pull(ctx: click.Context, name: str, compare: bool, as_json: bool) -> None:
     """Read what changed at an EHR, now; exit 3 when it could not be read to the end."""
     found: list[Pulled] = []
     with house() as wiring:
-        clients = Clients(wiring.settings)
+        clients = wiring.clients()
         puller = wiring.puller(clients)
         if puller is None:
             raise FhirsvcError(Category.UNSUPPORTED, "nothing is taken in here")

@@ -6,9 +6,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
-
-from fhirsvc.ehr.transport import Tls, origin
+from fhirsvc.ehr.transport import UNUSABLE, Tls, context_for, origin
 
 DAY_S = 86_400.0
 
@@ -25,13 +23,9 @@ class Handshake:
 def shake(url: str, tls: Tls, timeout_s: float, now: float) -> Handshake:
     """Shake hands with the server of an https address, as the transport does."""
     _, host, port = origin(url)
-    try:
-        context = ssl.create_default_context(cafile=tls.ca or DEFAULT_CA_BUNDLE_PATH)
-        if tls.cert:
-            # A password would be asked for on the terminal: an encrypted key is refused instead.
-            context.load_cert_chain(tls.cert, tls.key or None, password=lambda: "")
-    except (OSError, ValueError):
-        return Handshake(problem="a file of connection.tls cannot be read or used")
+    context = context_for(tls)
+    if context is None:
+        return Handshake(problem=UNUSABLE)
     try:
         with (
             socket.create_connection((host, port or 443), timeout_s) as raw,

@@ -49,7 +49,8 @@ def _check_conditional(run: Run) -> None:
     if not written:
         run.note("conditional", title, "skip", "nothing that is mapped is written there")
     elif run.subject.write_mode == "create":
-        told = "write mode create: search, then create; none are needed"
+        helped = sum(it.conditional_create for it in written.values())
+        told = f"write mode create: searched first; If-None-Exist with {helped} of {len(written)}"
         run.note("conditional", title, "pass", told)
     elif without:
         advice = f"no conditional update of {', '.join(without)}: use --write-mode create"

@@ -17,6 +17,7 @@ import orjson
 import requests
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from fhirsvc.ehr.decide import Problem
 
@@ -123,11 +124,11 @@ class Transport:
             ) as response:
                 return self._read(response)
         except requests.exceptions.SSLError as error:
-            return _after_tls(error)
+            return _after_tls(error) if context_for(self.tls) else _UNUSABLE
         except requests.RequestException as error:
             return Answer(None, problem=_problem(error))
         except OSError:  # a certificate's file that cannot be read
-            return Answer(None, problem="secret", said="connection.tls: a file cannot be read")
+            return _UNUSABLE
 
     def _read(self, response: requests.Response) -> Answer:
         until = self._clock() + self.limits.read_s
@@ -144,6 +145,22 @@ class Transport:
         if body is None and size and 200 <= response.status_code < 300:
             return Answer(None, response.headers, problem="malformed")
         return Answer(response.status_code, response.headers, body)
+
+
+UNUSABLE = "connection.tls: a file cannot be read or used"
+_UNUSABLE = Answer(None, problem="secret", said=UNUSABLE)
+
+
+def context_for(tls: Tls) -> ssl.SSLContext | None:
+    """What OpenSSL makes of the files, None when it can make nothing of one of them."""
+    try:
+        context = ssl.create_default_context(cafile=tls.ca or DEFAULT_CA_BUNDLE_PATH)
+        if tls.cert:
+            # A password would be asked for on the terminal: an encrypted key is refused instead.
+            context.load_cert_chain(tls.cert, tls.key or None, password=lambda: "")
+    except (OSError, ValueError):
+        return None
+    return context
 
 
 def origin(url: str) -> tuple[str, str, int | None]:

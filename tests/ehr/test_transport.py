@@ -9,6 +9,7 @@ import threading
 import pytest
 from authority import Authority
 from certificates import Issuer
+from cryptography.hazmat.primitives import serialization
 from logins import client_for, read_one
 
 from fhirsvc.ehr.transport import Tls, is_private, origin
@@ -131,9 +132,23 @@ def test_a_file_of_something_else(ehr, issuer, tmp_path, part):
     junk.write_text("Zebulonqx")
     answer = ask(ehr, Tls(**{**vars(_tls(issuer.pair("iop"), issuer.ca)), part: str(junk)}), "none")
 
-    assert answer.status is None
+    assert (answer.status, answer.problem) == (None, "secret")
+    assert "connection.tls" in answer.said
     assert "Zebulonqx" not in answer.said
     assert ehr.seen == []
+
+
+def test_an_encrypted_key_is_refused(ehr, issuer, tmp_path):
+    """Nobody is there to type its password, and nothing waits for one."""
+    pair = issuer.pair("ours")
+    locked = tmp_path / "locked.key"
+    key = serialization.load_pem_private_key(pair.key.read_bytes(), None)
+    how = serialization.BestAvailableEncryption(b"password")
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    locked.write_bytes(key.private_bytes(pem, pkcs8, how))
+    answer = ask(ehr, Tls(str(pair.cert), str(locked), str(issuer.ca)), "none")
+
+    assert (answer.problem, ehr.seen) == ("secret", [])
 
 
 def test_a_certificate_that_is_replaced_counts(ehr, issuer, stranger, tmp_path):
