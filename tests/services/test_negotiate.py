@@ -7,7 +7,7 @@ import base64
 import orjson
 import pytest
 import shipped_clinic
-import two_sides
+import clinic_sides
 from test_receive import CLIENT, _goal, _is_needed
 
 MRN = "urn:oid:2.16.840.1.113883.3.1"
@@ -22,7 +22,7 @@ HOSPITAL = {
 
 
 def _hospital(database, clock, takes, **connection):
-    made = two_sides.clinic(database, clock, takes=takes, **connection)
+    made = clinic_sides.clinic(database, clock, takes=takes, **connection)
     made.accept(*(one for one in shipped_clinic.records() if _is_needed(one)))
     return made
 
@@ -88,7 +88,7 @@ def test_the_same_again_is_not_filed_again(hospital):
     hospital.wire.seen.clear()
 
     hospital.database.run(
-        lambda tx: two_sides.deliveries.reopen(tx, 1, goal.record, hospital.clock(), "again")
+        lambda tx: clinic_sides.deliveries.reopen(tx, 1, goal.record, hospital.clock(), "again")
     )
     assert hospital.drain() == ["delivered"]
     assert hospital.wire.writes == []
@@ -120,7 +120,7 @@ def test_without_its_patient_nothing_is_sent(hospital):
 
 def test_a_refusal_is_learned(database, clock):
     """An EHR that declares more than it takes is asked once; then the next form is taken."""
-    declared = dict.fromkeys(two_sides.TYPES, WRITES)
+    declared = dict.fromkeys(clinic_sides.TYPES, WRITES)
     clinic = _hospital(database, clock, declared)
     real = clinic.fhir.handle("GET", "/metadata", "", {}, b"").body
     clinic.fhir._takes = {**declared, "Goal": READS}
@@ -155,7 +155,7 @@ def test_writes_go_together_where_a_batch_is_taken(database, clock):
     alone = len(one_by_one.wire.writes)
     stored = sorted(kind for kind, _ in one_by_one.everything())
 
-    together = two_sides.clinic(database, clock, name="batching", batch=True)
+    together = clinic_sides.clinic(database, clock, name="batching", batch=True)
     together.drain()
 
     assert sorted(kind for kind, _ in together.everything()) == stored

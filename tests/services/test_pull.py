@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 import shipped_clinic
-import two_sides
+import clinic_sides
 from test_receive import _goal, _is_needed, _post
 
 from fhirsvc.ehr.simulated_fhir import Reply
@@ -15,7 +15,7 @@ from fhirsvc.store import cursors
 INBOUND = {"poll_s": 60, "compare_s": 86400, "types": ["Goal", "Patient", "CarePlan"]}
 
 
-class Clinic(two_sides.Clinic):
+class Clinic(clinic_sides.Clinic):
     """A clinic that reads its hospital."""
 
     @property
@@ -45,7 +45,7 @@ class Clinic(two_sides.Clinic):
 
 @pytest.fixture(name="clinic")
 def _clinic(database, clock):
-    made = two_sides.clinic(database, clock, inbound=INBOUND)
+    made = clinic_sides.clinic(database, clock, inbound=INBOUND)
     clinic = Clinic(**vars(made))
     clinic.accept(*(one for one in shipped_clinic.records() if _is_needed(one)))
     clinic.drain()
@@ -182,7 +182,7 @@ def test_doubles_are_found_and_repaired(clinic):
 
 def test_an_ehr_without_last_updated_is_compared(database, clock):
     """Where it cannot say what changed, everything that is linked is looked at each time."""
-    made = Clinic(**vars(two_sides.clinic(database, clock, inbound=INBOUND)))
+    made = Clinic(**vars(clinic_sides.clinic(database, clock, inbound=INBOUND)))
     real = made.fhir.handle("GET", "/metadata", "", {}, b"").body
     for one in real["rest"][0]["resource"]:
         one["searchParam"] = [p for p in one["searchParam"] if p["name"] != "_lastUpdated"]
@@ -201,7 +201,7 @@ def test_an_ehr_without_last_updated_is_compared(database, clock):
 def test_a_new_goal_of_a_linked_client_becomes_a_record(database, clock):
     """Where that is wanted, what the EHR's own people make comes in; of others it waits."""
     inbound = {**INBOUND, "new": ["Goal"]}
-    made = Clinic(**vars(two_sides.clinic(database, clock, inbound=inbound)))
+    made = Clinic(**vars(clinic_sides.clinic(database, clock, inbound=inbound)))
     made.accept(*(one for one in shipped_clinic.records() if _is_needed(one)))
     made.drain()
     made.pull()

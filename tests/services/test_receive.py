@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 import shipped_clinic
-import two_sides
+import clinic_sides
 
 CLIENT = "client-01"
 EXTENSION = {"url": "https://hospital.example/ext", "valueString": "ward 7"}
@@ -14,7 +14,7 @@ EXTENSION = {"url": "https://hospital.example/ext", "valueString": "ward 7"}
 @pytest.fixture(name="clinic")
 def _clinic(database, clock):
     """One client of the demo clinic with all that is theirs, delivered."""
-    made = two_sides.clinic(database, clock)
+    made = clinic_sides.clinic(database, clock)
     wanted = [one for one in shipped_clinic.records() if _is_needed(one)]
     made.accept(*wanted)
     made.drain()
