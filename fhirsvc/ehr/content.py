@@ -18,13 +18,18 @@ def fingerprint(resource: object) -> str:
 
 def remote_fingerprint(resource: Resource) -> str:
     """The fingerprint of a remote resource without what each write changes by itself."""
+    return fingerprint(lasting(resource))
+
+
+def lasting(resource: Resource) -> dict[str, Any]:
+    """A remote resource without its id, and without what each write changes by itself."""
     kept = {key: value for key, value in resource.items() if key not in ("id", "meta")}
     meta = {
         key: value
         for key, value in (resource.get("meta") or {}).items()
         if key not in ("versionId", "lastUpdated", "source")
     }
-    return fingerprint({**kept, "meta": meta} if meta else kept)
+    return {**kept, "meta": meta} if meta else kept
 
 
 def holds(remote: Any, sent: Any) -> bool:

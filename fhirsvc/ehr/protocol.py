@@ -284,7 +284,7 @@ class Writer:
             raise self._unseen(attempt, answer, decision, late)
         self._journal.end(attempt, "refused" if answer.status else "not_sent", answer)
         if decision.action == "reread":
-            return self._reread(wanted, known)
+            return self._reread(wanted, known, answer.status)
         if decision.action == "new_token":  # there was no other token to be had
             decision = replace(decision, action="retry", rests=True)
         if answer.status == 404 and known.remote_id is not None:
@@ -346,8 +346,10 @@ class Writer:
         self._journal.unknown(attempt, self._reader.now() + settle, answer.status)
         return _HaltError(replace(decision, delay=max(decision.delay, settle)))
 
-    def _reread(self, wanted: Wanted, known: Known) -> Onward | Written:
+    def _reread(self, wanted: Wanted, known: Known, status: int | None) -> Onward | Written:
         """After 409, 412 or 428: is it changed, already there, twice there, or only busy?"""
+        if status == 412 and known.remote_id is not None:
+            self._look_for_doubles(wanted, known.remote_id)
         found = self._find(wanted, known.remote_id)
         if found is None or (known.remote_id is not None and found.etag == known.etag):
             raise _HaltError(self._again("refused as busy"))
@@ -359,6 +361,20 @@ class Writer:
             return self._reconciled(wanted, found)
         self._journal.ack(None, "adopted", found, wanted)
         return Written(found)
+
+    def _look_for_doubles(self, wanted: Wanted, remote_id: str) -> None:
+        """Several may match: those beside ours that hold nothing but ours are taken away."""
+        named = (wanted.resource_type, wanted.system, wanted.value)
+        found = self._reader.by_identifier(*named)
+        if isinstance(found, Duplicates):
+            mine = next((one for one in found.remotes if one.id == remote_id), None)
+            said = [
+                wanted,
+                *([replace(wanted, body=content.lasting(mine.body))] if mine is not None else []),
+            ]
+            kept = take_away_doubles(self._reader, found.remotes, said, remote_id)
+            if isinstance(kept, Decision):
+                raise _HaltError(kept)
 
     def _find(
         self, wanted: Wanted, remote_id: str | None, sent: Wanted | None = None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from fhirsvc.ehr import batch
-from fhirsvc.ehr.content import fingerprint
+from fhirsvc.ehr.content import fingerprint, lasting
 from fhirsvc.ehr.decide import Decision, backoff
 from fhirsvc.ehr.outgoing import Arranged, Outgoing
 from fhirsvc.ehr.protocol import (
@@ -491,12 +491,7 @@ def known(link: Link | None, attempt: Attempt | None) -> Known:
 
 def without_id(resource: Resource) -> dict[str, Any]:
     """A resource as a body to send: its id and what the EHR counts are the EHR's to say."""
-    body = {name: value for name, value in resource.items() if name != "id"}
-    meta = body.get("meta")
-    if isinstance(meta, dict):
-        kept = {k: v for k, v in meta.items() if k not in ("versionId", "lastUpdated", "source")}
-        body = {**body, "meta": kept} if kept else {k: v for k, v in body.items() if k != "meta"}
-    return body
+    return lasting(resource)
 
 
 def _as(wanted: Wanted) -> Reconcile:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from fhirsvc.ehr.content import fingerprint
 from fhirsvc.ehr.decide import Decision
-from fhirsvc.ehr.protocol import Stopped, Wanted
+from fhirsvc.ehr.protocol import Stopped, Wanted, Written
+from fhirsvc.ehr.search import Remote
 from fhirsvc.ehr.withdrawn import NEVER, is_withdrawn, withdrawn
 from fhirsvc.errors import Category
 from fhirsvc.services.turn import Turn, known, names, without_id
@@ -38,9 +40,6 @@ class Withdrawal(Turn):
             decision = self._take_back(link)
             if decision is None:
                 continue
-            if decision.category == Category.UNSUPPORTED:
-                self.left.add(link.local)
-                continue
             self.stops.append((link.local, decision))
             if decision.action == "retry":
                 return self.retry(decision)
@@ -58,18 +57,40 @@ class Withdrawal(Turn):
         body = withdrawn(held) if agreement else None
         remembered = known(link, self.attempts.get(link.id))
         identifier = (link.identifier_system, link.identifier_value)
-        writer = self.writer(self._journal(link.local, identifier, link))
         sent = without_id(body or held)
         wanted = Wanted(
             link.resource_type, *identifier, sent, fingerprint(sent), self.taken.version, sent
         )
+        journal = self._journal(link.local, identifier, link, link.rung)
+        writer = self.writer(journal, partial(_with_theirs, wanted))
         if body is None or link.remote_id is None:
             stopped = writer.remove(wanted, remembered)
-            return stopped.decision if stopped else None
+            if stopped is None or stopped.decision.category != Category.UNSUPPORTED:
+                return stopped.decision if stopped else None
+            self.left.add(link.local)  # nobody can say of it that it is wrong, nor delete it
+            return None
         result = writer.write(wanted, remembered)
-        if isinstance(result, Stopped) and result.decision.category != Category.GONE:
-            return result.decision
+        if not isinstance(result, Stopped):
+            return None
+        return self._gone(link) if result.decision.category == Category.GONE else result.decision
+
+    def _gone(self, link: Link) -> Decision | None:
+        """An answer said that it is not there: so it may be, but it is looked for."""
+        reader = self._reader(self.deliverer.luck())
+        found = reader.by_id(link.remote_type, str(link.remote_id))
+        if isinstance(found, Remote):
+            return Decision("hold", Category.CONFLICT, detail="said to be gone, and is there")
+        if found.category != Category.GONE:
+            return found
+        self.deliverer.database.run(lambda tx: links.stand(tx, link.id, "gone"))
         return None
 
     def _left_behind(self) -> str:
         return f"stays at the EHR: {names(self.left)}" if self.left else ""
+
+
+def _with_theirs(wanted: Wanted, found: Remote) -> Wanted | Written:
+    """What somebody wrote into it meanwhile stays in it, and it is called wrong all the same."""
+    if is_withdrawn(found.body):
+        return Written(found)
+    return replace(wanted, body=without_id(withdrawn(found.body) or found.body))

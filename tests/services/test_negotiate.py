@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 
+import clinic_sides
 import orjson
 import pytest
 import shipped_clinic
-import clinic_sides
-from test_receive import CLIENT, _goal, _is_needed
+from clinic_sides import CLIENT, goal_id, is_needed
 
 MRN = "urn:oid:2.16.840.1.113883.3.1"
 READS = frozenset({"read", "search-type"})
@@ -23,7 +23,7 @@ HOSPITAL = {
 
 def _hospital(database, clock, takes, **connection):
     made = clinic_sides.clinic(database, clock, takes=takes, **connection)
-    made.accept(*(one for one in shipped_clinic.records() if _is_needed(one)))
+    made.accept(*(one for one in shipped_clinic.records() if is_needed(one)))
     return made
 
 
@@ -52,18 +52,18 @@ def test_a_plan_and_its_goals_go_as_documents(hospital):
 
     hospital.drain()
 
-    goal = next(one for one in _of(hospital, "goal") if one.record_id == _goal())
+    goal = next(one for one in _of(hospital, "goal") if one.record_id == goal_id())
     assert (goal.state, goal.reason) == ("delivered", "")
     (told,) = [one for one in orjson.loads(goal.report) if one["resource"] == "Goal"]
     assert (told["rung"], told["via"]) == ("document", "DocumentReference")
     assert "statement" in {one["field"] for one in told["downgraded"]}
-    filed = _documents(hospital, _goal())
+    filed = _documents(hospital, goal_id())
     assert [one["attachment"]["contentType"] for one in filed["content"]] == [
         "text/html",
         "application/pdf",
         "application/fhir+json",
     ]
-    statement = hospital.record("goal", _goal())["statement"]
+    statement = hospital.record("goal", goal_id())["statement"]
     html = base64.b64decode(filed["content"][0]["attachment"]["data"]).decode()
     assert statement[:20] in html
     bundle = orjson.loads(base64.b64decode(filed["content"][2]["attachment"]["data"]))
@@ -83,8 +83,8 @@ def test_the_same_again_is_not_filed_again(hospital):
     """An unchanged record delivered again sends nothing; a changed one updates its document."""
     _patient(hospital)
     hospital.drain()
-    before = _documents(hospital, _goal())
-    goal = next(one for one in _of(hospital, "goal") if one.record_id == _goal())
+    before = _documents(hospital, goal_id())
+    goal = next(one for one in _of(hospital, "goal") if one.record_id == goal_id())
     hospital.wire.seen.clear()
 
     hospital.database.run(
@@ -93,9 +93,9 @@ def test_the_same_again_is_not_filed_again(hospital):
     assert hospital.drain() == ["delivered"]
     assert hospital.wire.writes == []
 
-    hospital.accept({**hospital.record("goal", _goal()), "statement": "Another aim"})
+    hospital.accept({**hospital.record("goal", goal_id()), "statement": "Another aim"})
     assert hospital.drain() == ["delivered"]
-    after = _documents(hospital, _goal())
+    after = _documents(hospital, goal_id())
     assert after["id"] == before["id"]
     assert after["meta"]["versionId"] == "2"
 
@@ -128,7 +128,7 @@ def test_a_refusal_is_learned(database, clock):
 
     clinic.drain()
 
-    goal = next(one for one in _of(clinic, "goal") if one.record_id == _goal())
+    goal = next(one for one in _of(clinic, "goal") if one.record_id == goal_id())
     assert goal.state == "delivered"
     (told,) = [one for one in orjson.loads(goal.report) if one["resource"] == "Goal"]
     assert told["rung"] == "document"
@@ -142,7 +142,7 @@ def test_a_chosen_rung_comes_first(database, clock):
 
     clinic.drain()
 
-    goal = next(one for one in _of(clinic, "goal") if one.record_id == _goal())
+    goal = next(one for one in _of(clinic, "goal") if one.record_id == goal_id())
     assert (goal.state, goal.category) == ("held", "unsupported")
     assert "chosen in the connection's settings" in goal.reason
     assert clinic.fhir.count("Goal") == 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import clinic_sides
 import orjson
 import pytest
 import shipped_clinic
-import clinic_sides
-from test_receive import _goal, _is_needed, _post
+from clinic_sides import goal_id, is_needed, post
 
 from fhirsvc.ehr.simulated_fhir import Reply
 from fhirsvc.services.pull import Puller
@@ -47,7 +47,7 @@ class Clinic(clinic_sides.Clinic):
 def _clinic(database, clock):
     made = clinic_sides.clinic(database, clock, inbound=INBOUND)
     clinic = Clinic(**vars(made))
-    clinic.accept(*(one for one in shipped_clinic.records() if _is_needed(one)))
+    clinic.accept(*(one for one in shipped_clinic.records() if is_needed(one)))
     clinic.drain()
     clinic.pull()
     clock.sleep(600)
@@ -68,7 +68,7 @@ def test_quiet_when_nothing_changed(clinic):
 
 def test_a_change_is_found_by_its_time(clinic):
     """What was edited since the last reading is read again by id and taken in, once."""
-    goal = _goal()
+    goal = goal_id()
     remote = clinic.edit("Goal", goal, lambda body: body["description"].update(text="Their aim"))
     clinic.wire.seen.clear()
 
@@ -104,13 +104,13 @@ def test_all_pages_are_read(clinic, monkeypatch):
 
 
 def _is_a_goal(record):
-    return record["type"] == "goal" and _is_needed(record)
+    return record["type"] == "goal" and is_needed(record)
 
 
 def test_pages_that_go_round_are_left(clinic):
     """An EHR whose pages lead back to themselves ends the reading; the watermark stays."""
     before = clinic.cursor("Goal")
-    goal = clinic.remote("Goal", _goal())
+    goal = clinic.remote("Goal", goal_id())
     link = [{"relation": "next", "url": "https://ehr.example/fhir/Goal?page=1"}]
     page = {
         "resourceType": "Bundle",
@@ -143,7 +143,7 @@ def test_no_page_of_another_host_is_asked_for(clinic):
 
 def test_what_has_gone_is_told(clinic):
     """A resource that was deleted at the EHR waits for a person; its record is as it was."""
-    goal = _goal()
+    goal = goal_id()
     remote = clinic.remote("Goal", goal)["id"]
     before = clinic.record("goal", goal)
     clinic.fhir.handle("DELETE", f"/Goal/{remote}", "", {}, b"")
@@ -167,10 +167,10 @@ def test_what_has_gone_is_told(clinic):
 
 def test_doubles_are_found_and_repaired(clinic):
     """A second resource that holds nothing but what we sent is taken away again."""
-    goal = _goal()
+    goal = goal_id()
     mine = clinic.remote("Goal", goal)
     twin = {name: value for name, value in mine.items() if name not in ("id", "meta")}
-    other = _post(clinic, twin)
+    other = post(clinic, twin)
     clinic.clock.sleep(86400)
 
     found = clinic.pull()["Goal"]
@@ -187,14 +187,14 @@ def test_an_ehr_without_last_updated_is_compared(database, clock):
     for one in real["rest"][0]["resource"]:
         one["searchParam"] = [p for p in one["searchParam"] if p["name"] != "_lastUpdated"]
     made.fhir._capability = lambda: real
-    made.accept(*(one for one in shipped_clinic.records() if _is_needed(one)))
+    made.accept(*(one for one in shipped_clinic.records() if is_needed(one)))
     made.drain()
     made.pull()
     clock.sleep(600)
-    made.edit("Goal", _goal(), lambda body: body["description"].update(text="Their aim"))
+    made.edit("Goal", goal_id(), lambda body: body["description"].update(text="Their aim"))
 
     assert made.pull()["Goal"].states["merged"] == 1
-    assert made.record("goal", _goal())["statement"] == "Their aim"
+    assert made.record("goal", goal_id())["statement"] == "Their aim"
     assert not any("_lastUpdated" in path for _, path in made.wire.seen)
 
 
@@ -202,13 +202,13 @@ def test_a_new_goal_of_a_linked_client_becomes_a_record(database, clock):
     """Where that is wanted, what the EHR's own people make comes in; of others it waits."""
     inbound = {**INBOUND, "new": ["Goal"]}
     made = Clinic(**vars(clinic_sides.clinic(database, clock, inbound=inbound)))
-    made.accept(*(one for one in shipped_clinic.records() if _is_needed(one)))
+    made.accept(*(one for one in shipped_clinic.records() if is_needed(one)))
     made.drain()
     made.pull()
     clock.sleep(600)
-    mine = {k: v for k, v in made.remote("Goal", _goal()).items() if k not in ("id", "meta")}
+    mine = {k: v for k, v in made.remote("Goal", goal_id()).items() if k not in ("id", "meta")}
     del mine["identifier"]
-    remote = _post(made, mine)
+    remote = post(made, mine)
 
     found = made.pull()["Goal"]
 
@@ -237,7 +237,7 @@ def test_a_hint_is_read_again(clinic):
     from fhirsvc.services.watching import SECRET_HEADER, Watcher
 
     assert SECRET_HEADER
-    goal = _goal()
+    goal = goal_id()
     remote = clinic.edit("Goal", goal, lambda body: body["description"].update(text="Their aim"))
     with clinic.database.write() as tx:
         inbound = {**INBOUND, "hook_secret": "env:HOOK"}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import orjson
+import clinic_sides
 import pytest
 import shipped_clinic
-import clinic_sides
+from clinic_sides import CLIENT, goal_id, is_needed, post
 
-CLIENT = "client-01"
 EXTENSION = {"url": "https://hospital.example/ext", "valueString": "ward 7"}
 
 
@@ -15,31 +14,11 @@ EXTENSION = {"url": "https://hospital.example/ext", "valueString": "ward 7"}
 def _clinic(database, clock):
     """One client of the demo clinic with all that is theirs, delivered."""
     made = clinic_sides.clinic(database, clock)
-    wanted = [one for one in shipped_clinic.records() if _is_needed(one)]
+    wanted = [one for one in shipped_clinic.records() if is_needed(one)]
     made.accept(*wanted)
     made.drain()
     assert {one.state for one in made.deliveries()} == {"delivered"}
     return made
-
-
-def _is_needed(record):
-    if record["type"] in ("staff", "organization"):
-        return True
-    return CLIENT in (record.get("client_id"), record["id"])
-
-
-def _post(clinic, body):
-    """Somebody else's resource at the EHR; its id."""
-    return clinic.fhir.handle("POST", f"/{body['resourceType']}", "", {}, orjson.dumps(body)).body[
-        "id"
-    ]
-
-
-def _goal():
-    return next(
-        one["id"] for one in shipped_clinic.records()
-        if one["type"] == "goal" and one["client_id"] == CLIENT
-    )  # fmt: skip
 
 
 def test_what_we_wrote_is_an_echo(clinic):
@@ -53,7 +32,7 @@ def test_what_we_wrote_is_an_echo(clinic):
 
 def test_a_change_at_the_ehr_comes_back(clinic):
     """An element of both sides that they changed is in the record, with where it came from."""
-    goal = _goal()
+    goal = goal_id()
     remote = clinic.edit(
         "Goal", goal, lambda body: body["description"].update(text="Walk with my sister, daily")
     )
@@ -69,7 +48,7 @@ def test_a_change_at_the_ehr_comes_back(clinic):
 
 def test_two_edits_of_different_elements_both_stay(clinic):
     """Each side's change survives the other's, and what nobody knows here is kept."""
-    goal = _goal()
+    goal = goal_id()
 
     def theirs(body):
         body["extension"] = [EXTENSION, *body.get("extension", [])]
@@ -93,7 +72,7 @@ def test_two_edits_of_different_elements_both_stay(clinic):
 
 def test_two_edits_of_one_element_are_a_conflict(clinic):
     """Neither is overwritten; both values, who and when stand in the queue; the rest goes on."""
-    goal = _goal()
+    goal = goal_id()
     clinic.edit("Goal", goal, lambda body: body["description"].update(text="Their wording"))
     clinic.accept({**clinic.record("goal", goal), "statement": "Our wording"})
 
@@ -120,7 +99,7 @@ def test_two_edits_of_one_element_are_a_conflict(clinic):
 )
 def test_a_conflict_is_decided(clinic, resolution, expected):
     """Whatever was decided is on both sides, and nothing is left open."""
-    goal = _goal()
+    goal = goal_id()
     clinic.edit("Goal", goal, lambda body: body["description"].update(text="Their wording"))
     clinic.accept({**clinic.record("goal", goal), "statement": "Our wording"})
     clinic.drain()
@@ -137,7 +116,7 @@ def test_a_conflict_is_decided(clinic, resolution, expected):
 
 def test_what_is_ours_is_set_back(clinic):
     """An element that only we own is written again when somebody changes it, and told."""
-    goal = _goal()
+    goal = goal_id()
     before = clinic.remote("Goal", goal)["identifier"]
     remote = clinic.edit("Goal", goal, lambda body: body["identifier"][0].update(value="other"))
 
@@ -150,14 +129,14 @@ def test_what_is_ours_is_set_back(clinic):
 
 def test_something_of_an_unknown_patient_waits_for_a_person(clinic):
     """Whose it is is never guessed."""
-    somebody = _post(clinic, {"resourceType": "Patient"})
+    somebody = post(clinic, {"resourceType": "Patient"})
     body = {
         "resourceType": "Goal",
         "lifecycleStatus": "active",
         "description": {"text": "x"},
         "subject": {"reference": f"Patient/{somebody}"},
     }
-    made = _post(clinic, body)
+    made = post(clinic, body)
 
     taken = clinic.look("Goal", made, "post")
 
@@ -169,7 +148,7 @@ def test_something_of_an_unknown_patient_waits_for_a_person(clinic):
 
 def test_a_joined_patient_is_followed(clinic):
     """After the EHR joined a Patient to another one, the client is that other one."""
-    other = _post(clinic, {"resourceType": "Patient"})
+    other = post(clinic, {"resourceType": "Patient"})
     old = clinic.edit(
         "Patient",
         CLIENT,
@@ -186,7 +165,7 @@ def test_a_joined_patient_is_followed(clinic):
 
 def test_a_deleted_record_is_called_wrong_there(clinic):
     """What can be entered in error is, the rest is deleted, people stay; it can come back."""
-    goal = _goal()
+    goal = goal_id()
     clinic.publisher.delete(("goal", goal))
 
     assert set(clinic.drain()) == {"delivered"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from wire import BASE, Wire, client_on
 from fhirsvc.ehr.search import Reader
 from fhirsvc.ehr.simulated_fhir import TYPES, SimulatedFhir
 from fhirsvc.fhir.validate import validate
+from fhirsvc.mapping.carried import carried
 from fhirsvc.records import check
 from fhirsvc.services.arranging import Arranger
 from fhirsvc.services.deliver import Deliverer
@@ -19,8 +21,11 @@ from fhirsvc.services.lens import Lens
 from fhirsvc.services.operate import Operator
 from fhirsvc.services.publish import Publisher
 from fhirsvc.services.receive import Receiver
+from fhirsvc.services.references import identifier_of
 from fhirsvc.store import conflicts, deliveries, inbox, links, queue, records, turns
 from fhirsvc.store.connections import NewConnection
+
+CLIENT = "client-01"  # whose records the tests deliver
 
 
 class Mapper:
@@ -46,6 +51,7 @@ class Clinic:
     receiver: Receiver
     connection: Any
     client: Any
+    clients: list[Any]
 
     def accept(self, *listed):
         accepted = self.publisher.accept(listed, "corr-1")
@@ -132,6 +138,45 @@ class Clinic:
         with self.database.read() as tx:
             return queue.find(tx, limit=10_000, **filters)
 
+    def one_turn(self):
+        """One turn of what is due of the newest delivery's record; the delivery after it."""
+        taken = self.database.run(
+            lambda tx: turns.claim(tx, self.connection.id, "me", self.clock())
+        )
+        if taken is None:
+            return None
+        change = self.deliverer.run(taken)
+        if change is not None:
+            self.database.run(lambda tx: turns.finish(tx, taken, change, self.clock()))
+        with self.database.read() as tx:
+            return deliveries.get(tx, taken.id)
+
+    def newest(self):
+        """The delivery that was opened last."""
+        return self.deliveries()[-1]
+
+    def named(self, kind, record_id):
+        """What the EHR finds under the identifier of a record."""
+        bundle = self.fhir.handle("GET", f"/{kind}", "", {}, b"").body
+        found = [entry["resource"] for entry in bundle.get("entry", [])]
+        return [one for one in found if one["identifier"][0]["value"] == record_id]
+
+    def held(self, key):
+        """How often the EHR has each resource of a record, by local id."""
+        with self.database.read() as tx:
+            mine = links.of_record(tx, self.connection.id, key)
+        counts = {}
+        for link in mine:
+            bundle = self.fhir.handle("GET", f"/{link.resource_type}", "", {}, b"").body
+            names = [identifier_of(entry["resource"]) for entry in bundle.get("entry", [])]
+            mine_is = (link.identifier_system, link.identifier_value)
+            counts[link.local_id] = names.count(mine_is)
+        return counts
+
+    def swap(self, client):
+        """Send by another client from now on."""
+        self.clients[0] = client
+
 
 def _links(tx, connection_id):
     import sqlalchemy as sa
@@ -144,6 +189,17 @@ def _links(tx, connection_id):
     return [links.Link(**row) for row in rows]
 
 
+@cache
+def _lens() -> Lens:
+    """The shipped mappings' way back: made once, it takes a second."""
+    return Lens(shipped_clinic.mappings)
+
+
+@cache
+def _fields():
+    return carried(shipped_clinic.mappings().library)
+
+
 def clinic(database, clock, *, name="hospital", takes=None, batch=False, **connection) -> Clinic:
     fhir = SimulatedFhir(clock, takes=takes, batch=batch, base=BASE)
     wire = Wire(fhir)
@@ -151,21 +207,53 @@ def clinic(database, clock, *, name="hospital", takes=None, batch=False, **conne
     publisher = Publisher(database, check, clock, shipped_clinic.mappings().companions)
     operator = Operator(database, publisher, clock)
     made = client_on(wire, clock)
-    lens = Lens(shipped_clinic.mappings)
+    clients = [made]
+    lens = _lens()
     receiver = Receiver(database, mapper, lens, validate, publisher, clock)
-    arranger = Arranger(database, mapper, shipped_clinic.mappings, lambda _: made, clock)
+    arranger = Arranger(
+        database, mapper, shipped_clinic.mappings, lambda _: clients[0], clock, _fields()
+    )
     deliverer = Deliverer(
         database,
         mapper,
         validate,
-        lambda _: made,
+        lambda _: clients[0],
         clock,
         lambda: 0.5,
         receiver=receiver,
         arranger=arranger,
     )
-    new = operator.add_connection(NewConnection(name, BASE, **connection))
-    return Clinic(database, clock, fhir, wire, publisher, operator, deliverer, receiver, new, made)
+    known = {one.name: one for one in operator.connections()}
+    new = known.get(name) or operator.add_connection(NewConnection(name, BASE, **connection))
+    parts = (database, clock, fhir, wire, publisher, operator, deliverer, receiver)
+    return Clinic(*parts, new, made, clients)
+
+
+def again(database, clock) -> Clinic:
+    """The same on a database that has the connection already."""
+    return clinic(database, clock)
+
+
+def post(clinic, body):
+    """Somebody else's resource at the EHR; its id."""
+    return clinic.fhir.handle("POST", f"/{body['resourceType']}", "", {}, orjson.dumps(body)).body[
+        "id"
+    ]
+
+
+def goal_id():
+    """A goal of the client."""
+    return next(
+        one["id"] for one in shipped_clinic.records()
+        if one["type"] == "goal" and one["client_id"] == CLIENT
+    )  # fmt: skip
+
+
+def is_needed(record):
+    """Whether a record of the demo clinic is the client's, or what theirs refer to."""
+    if record["type"] in ("staff", "organization"):
+        return True
+    return CLIENT in (record.get("client_id"), record["id"])
 
 
 __all__ = ["TYPES", "Clinic", "clinic", "deliveries"]
