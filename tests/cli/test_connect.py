@@ -118,7 +118,7 @@ def test_a_connection_can_be_tested(shell, ehr):
     assert set(said["checks"][0]) == {
         *("id", "title", "request", "status", "ms", "verdict", "advice")
     }
-    assert (said["verdict"], said["capability"]["fhir"]) == ("warn", "4.0.1")
+    assert (said["verdict"], said["capability"]["fhir"]) == ("pass", "4.0.1")
     assert "create" in said["capability"]["resources"]["CarePlan"]
     kept = stored("ehr")
     assert orjson.loads(kept.capability)["resourceType"] == "CapabilityStatement"
