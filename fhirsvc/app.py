@@ -21,8 +21,9 @@ from fhirsvc.console import figures
 from fhirsvc.console.pages import Desk, console
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.mapping.forward import Mappings
+from fhirsvc.services.logs import configure_logs
 from fhirsvc.store import records
-from fhirsvc.wiring import LateMappings, Wiring, configure_logs, product
+from fhirsvc.wiring import LateMappings, Wiring, product
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 LARGEST = 64 * 1024 * 1024  # bytes of a request's body

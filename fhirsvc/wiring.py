@@ -5,9 +5,7 @@ It is over 300 lines because nothing else may build them.
 
 from __future__ import annotations
 
-import logging
 import random
-import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -15,8 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import structlog
 
 from fhirsvc import settings as settings_
 from fhirsvc import shipped
@@ -295,19 +291,4 @@ def product(
         moved=mappings.moved,
         lens=Lens(lambda: mappings.mappings),
         mappings=lambda: mappings.mappings,
-    )
-
-
-def configure_logs(level: str) -> None:
-    """Log as one JSON object a line to standard error; of an exception only its type and place."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
     )

@@ -28,6 +28,7 @@ from fhirsvc import wiring
 from fhirsvc.ehr.content import fingerprint, holds
 from fhirsvc.ehr.search import identity, token
 from fhirsvc.errors import Category, FhirsvcError
+from fhirsvc.services.logs import configure_logs
 from fhirsvc.services.references import identifier_of
 from fhirsvc.store.connections import NewConnection
 from fhirsvc.store.tables import attempt, delivery
@@ -289,7 +290,7 @@ def main() -> None:
     parser.add_argument("database_url")
     parser.add_argument("--house", default="tiny")
     options = parser.parse_args()
-    wiring.configure_logs("info")
+    configure_logs("info")
     with stop_on_signals() as stop:
         done = run_worker(_house(options.house, options.database_url), stop=stop)
     sys.stderr.write(json.dumps({"event": "exit", "idle": done}) + "\n")

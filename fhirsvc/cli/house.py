@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fhirsvc import settings as settings_
+from fhirsvc.services.logs import configure_logs
 from fhirsvc.settings import Settings
-from fhirsvc.wiring import Wiring, configure_logs, product
+from fhirsvc.wiring import Wiring, product
 
 
 @contextmanager
