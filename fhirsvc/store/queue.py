@@ -66,7 +66,9 @@ def is_idle(tx: sa.Connection) -> bool:
         )
         .limit(1)
     )
-    return tx.execute(moving).first() is None
+    active = sa.select(connection.c.id).where(connection.c.state == "active")
+    going = sa.and_(delivery.c.state == "pending", delivery.c.connection_id.in_(active))
+    return tx.execute(moving).first() is None and not _satisfied(tx, going)
 
 
 def wake_satisfied(tx: sa.Connection, now: float) -> int:
@@ -75,6 +77,12 @@ def wake_satisfied(tx: sa.Connection, now: float) -> int:
     Whoever brings it wakes them at once; this finds those that began to wait at that moment.
     """
     asleep = sa.or_(delivery.c.state == "held", delivery.c.next_at > now)
+    ids = _satisfied(tx, asleep)
+    return deliveries.wake(tx, ids, now) if ids else 0
+
+
+def _satisfied(tx: sa.Connection, which: sa.ColumnElement[bool]) -> list[int]:
+    """Ids of the deliveries that wait for a link or a record which is there."""
     waiting = sa.select(delivery_wait.c.delivery_id).join(
         delivery, delivery.c.id == delivery_wait.c.delivery_id
     )
@@ -85,13 +93,12 @@ def wake_satisfied(tx: sa.Connection, now: float) -> int:
             link.c.resource_type == delivery_wait.c.type,
             link.c.local_id == delivery_wait.c.id,
         ),
-    ).where(delivery_wait.c.kind == "link", link.c.remote_id.is_not(None), asleep)
+    ).where(delivery_wait.c.kind == "link", link.c.remote_id.is_not(None), which)
     loaded = waiting.join(
         record,
         sa.and_(record.c.type == delivery_wait.c.type, record.c.id == delivery_wait.c.id),
-    ).where(delivery_wait.c.kind == "record", asleep)
-    ids = sorted({*tx.execute(linked).scalars(), *tx.execute(loaded).scalars()})
-    return deliveries.wake(tx, ids, now) if ids else 0
+    ).where(delivery_wait.c.kind == "record", which)
+    return sorted({*tx.execute(linked).scalars(), *tx.execute(loaded).scalars()})
 
 
 def backfill(tx: sa.Connection, now: float, limit: int = 500) -> int:
