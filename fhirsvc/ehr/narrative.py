@@ -76,7 +76,7 @@ def page(
     """
     ranked = sorted(resources, key=rank)
     parts: list[Part] = []
-    for kind, group in groupby(ranked, key=_kind):
+    for kind, group in groupby(ranked, key=lambda one: str(one.get("resourceType"))):
         if kind == "QuestionnaireResponse":
             parts += [_response(one, titles or {}, names) for one in group]
         else:
@@ -84,18 +84,14 @@ def page(
     return Page(title, tuple(row for row in about if row[1]), tuple(parts), footer)
 
 
-def _kind(resource: Resource) -> str:
-    return str(resource.get("resourceType"))
-
-
 def rank(resource: Resource) -> int:
     """The place of a resource on a page: what it is chiefly about comes first."""
-    return _ORDER.get(_kind(resource), len(_ORDER))
+    return _ORDER.get(str(resource.get("resourceType")), len(_ORDER))
 
 
 def _parts(kind: str, group: list[Resource], names: Names) -> Iterator[Part]:
     one, several = HEADINGS.get(kind, (words(kind), words(kind)))
-    listed = group if kind == "Observation" else group if len(group) > 1 else []
+    listed = group if kind == "Observation" or len(group) > 1 else []
     simple = [r for r in listed if kind in COLUMNS and _is_flat(r)]
     if simple:
         yield Part(several, tables=(_listed(kind, simple, names),))
@@ -111,7 +107,7 @@ def _is_flat(resource: Resource) -> bool:
 
 
 def _listed(kind: str, group: list[Resource], names: Names) -> Table:
-    entries = [list(_values(kind, resource, names, skip=_skipped(kind))) for resource in group]
+    entries = [list(_told(kind, resource, names, _skipped(kind))) for resource in group]
     return _table("", COLUMNS[kind], entries)
 
 
@@ -129,12 +125,9 @@ def _one(resource: Resource, heading: str, names: Names) -> Part:
             skip.add(key)
             inner = definition(kind).elements[key].type
             unsaid = NOT_OF.get(f"{kind}.{key}", set())
-            entries = [
-                [one for one in _values(inner, entry, names) if one.path not in unsaid]
-                for entry in value
-            ]
+            entries = [list(_told(inner, entry, names, unsaid)) for entry in value]
             tables.append(_table(_heading(key), columns, entries))
-    rows = [(one.label, one.value) for one in _values(kind, resource, names, skip=skip)]
+    rows = [(one.label, one.value) for one in _told(kind, resource, names, skip)]
     said = plain([*(value for _, value in rows), *_cells(tables)])
     rows += [row for row in written(resource) if row[0] != "Status" and not is_said(row[1], said)]
     title = "" if _tracks(resource) else _title(resource)
@@ -159,7 +152,7 @@ def _heading(key: str) -> str:
 
 def _tracks(resource: Resource) -> bool:
     """Whether it is the Task that says where a request stands, and nothing of its own."""
-    return _kind(resource) == "Task" and "groupIdentifier" in resource
+    return str(resource.get("resourceType")) == "Task" and "groupIdentifier" in resource
 
 
 def _joined(rows: Sequence[Row]) -> Iterator[Row]:
@@ -225,6 +218,11 @@ def _values(
 
 def _label(key: str) -> str:
     return LABELS.get(key) or words(key)
+
+
+def _told(kind: str, body: Mapping[str, Any], names: Names, skip: set[str]) -> Iterator[_Said]:
+    """The values below a resource or part, without the elements and paths to skip."""
+    yield from (one for one in _values(kind, body, names, skip=skip) if one.path not in skip)
 
 
 def _place(elements: Mapping[str, Any], key: str) -> int:

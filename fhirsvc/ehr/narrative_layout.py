@@ -28,7 +28,7 @@ HEADINGS = {
 }
 NEVER = frozenset(
     "resourceType id meta text identifier language implicitRules subject patient for intent "
-    "basedOn derivedFrom target targetFormat signature questionnaire groupIdentifier requisition "
+    "basedOn derivedFrom target targetFormat questionnaire groupIdentifier requisition "
     "policyRule policy scope contained".split()
 )
 NOT_OF = {
@@ -36,10 +36,10 @@ NOT_OF = {
     "Observation": {"category"},
     "Condition": {"category"},
     "ServiceRequest": {"category"},
-    "Consent": {"category"},
     "Task": {"focus", "code", "reasonReference"},
     "MedicationRequest": {"reportedBoolean"},
     "CarePlan.activity": {"detail.kind"},
+    "Provenance": {"signature.type", "signature.when"},
 }
 # What an element is called on a page, where its own name in words says little.
 LABELS = {
@@ -80,7 +80,7 @@ COLUMNS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "Provenance": (
         ("When", ("occurred", "recorded")),
         ("What", ("activity",)),
-        ("Who", ("agent",)),
+        ("Who", ("agent", "signature")),
         ("Decided or said", ("reason",)),
     ),
     "Condition": (
