@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from fhirsvc.ehr.equivalents import AS_DOCUMENT, NAMED, Alternative, alternatives
 from fhirsvc.ehr.rung import Rung
-from fhirsvc.mapping.carried import Fields, Makes, Way
+from fhirsvc.mapping.carried import Fields, Makes, Way, items
 
 
 class Places(Protocol):
@@ -94,3 +95,24 @@ def _as_data(ladder: Places, way: Way) -> tuple[str, str]:
 def _in_request(ladder: Places, record: str) -> set[str]:
     makes = ladder.fields[record].get("ServiceRequest")
     return {way.field for way in makes.ways if way.elements} if makes else set()
+
+
+def left_out(
+    rung: Rung, makes: Makes, record: Mapping[str, Any], made: int, told: Collection[str]
+) -> Rung:
+    """A rung of one record's report, with what the mapping files leave out of this very record.
+
+    ``made`` is how many resources of the type there are, ``told`` what others carry or say.
+    """
+    why = "; ".join(said for _, said in makes.conditions)
+    if not made:
+        reason = f"no {rung.resource} is made of it" + (f": only {why}" if why else "")
+        names = (*rung.carried, *(name for name, _ in rung.downgraded))
+        lost = tuple((name, reason) for name in names if name not in told)
+        return replace(rung, carried=(), downgraded=(), dropped=(*rung.dropped, *lost))
+    for path, said in makes.conditions if len(makes.identities) == 1 else ():
+        count = items(record, path) if path else 0
+        if count > made:
+            row = (path, f"{count - made} of {count} left out: only {said}")
+            return replace(rung, dropped=(*rung.dropped, row))
+    return rung

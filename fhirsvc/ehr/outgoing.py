@@ -11,6 +11,7 @@ Then every reference to what has no place at this EHR becomes a logical one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from fhirsvc.ehr.context import Context
 from fhirsvc.ehr.document import Draft, document
 from fhirsvc.ehr.ladder import Ladder
 from fhirsvc.ehr.local import Local, Resource, identifier_of, leads_to, local, rewritten
+from fhirsvc.ehr.losses import left_out
 from fhirsvc.ehr.narrative import page
 from fhirsvc.ehr.narrative_words import as_text
 from fhirsvc.ehr.placing import Placing
@@ -245,13 +247,25 @@ class _Arranging:
         return as_text(page("", (), [resource], self.placing.named))
 
     def _report(self) -> Iterator[dict[str, Any]]:
-        has = present(self.placing.record)
-        kind = str(self.placing.record["type"])
-        for resource in self.placing.ladder.fields.get(kind, {}):
-            found = self.rungs.get(resource) or self.placing.ladder.rung(kind, resource)
-            found = found.only(has)
-            if resource in self.rungs or found.dropped:
-                yield found.to_json()
+        """The rungs, cut to what the record has, and what its mappings left out of this one."""
+        record = self.placing.record
+        has, kind = present(record), str(record["type"])
+        found = [
+            (self.rungs.get(one) or self.placing.ladder.rung(kind, one)).only(has)
+            for one in self.placing.ladder.fields.get(kind, {})
+        ]
+        made = Counter(local(one)[0] for one in self.placing.resources)
+        told = {
+            name
+            for rung in found
+            if rung.resource in self.rungs
+            for name in (*rung.carried, *(name for name, _ in rung.downgraded))
+        }
+        for rung in found:
+            makes = self.placing.ladder.fields[kind][rung.resource]
+            left = left_out(rung, makes, record, made[rung.resource], told)
+            if rung.resource in self.rungs or left.dropped:
+                yield left.to_json()
 
 
 def _anew(made: dict[str, Any], issue: Edition) -> dict[str, Any]:

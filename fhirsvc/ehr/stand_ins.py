@@ -73,17 +73,17 @@ def _members(panel: Resource, known: str, total: Resource | None) -> dict[str, A
 def with_total(response: Resource, total: Resource, context: Context) -> dict[str, Any] | None:
     """A response that carries the bare score of a form whose answers nobody has.
 
-    None where the score can be stated by no answer of its form: the answers are there and add up to
-    it, or the form asks for no total.
+    The score is an answer under the total's own code, as US Core's examples have it, or to the one
+    question of a form that ships no others. None where the answers are there: they add up to it.
     """
     instrument = instrument_of(dict(response), context.instruments)
-    if response.get("item") or instrument is None or instrument.items:
+    if response.get("item") or instrument is None:
         return None
     answer = _score(total)
     if answer is None:
         return None
-    code = total.get("code") or {}
-    item = {"linkId": "total", "text": concept(code) or "Total score", "answer": [answer]}
+    link = instrument.total["code"] if instrument.items else "total"
+    item = {"linkId": link, "text": f"{instrument.title}: total score", "answer": [answer]}
     return {**response, "item": [item]}
 
 

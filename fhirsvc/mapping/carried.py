@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhirsvc.mapping import derived
-from fhirsvc.mapping.destinations import Destination, destinations
+from fhirsvc.mapping.destinations import Destination, condition, destinations
 from fhirsvc.mapping.library import Library
 from fhirsvc.mapping.lines import Line, MappingFile
 from fhirsvc.records import fields
@@ -58,6 +58,7 @@ class Makes:
     ways: tuple[Way, ...]
     skipped: tuple[tuple[str, str], ...] = ()  # (field, reason)
     known_by: tuple[str, ...] = ()  # fields with an identifier that is not the record's id
+    conditions: tuple[tuple[str, str], ...] = ()  # (list of the record or "", when a file applies)
     identities: tuple[Identity, ...] = ()
 
 
@@ -95,6 +96,7 @@ def _of(library: Library, record: str) -> dict[str, Makes]:
             ),
             tuple(_skipped(library, [f for f in files if f.resource == resource])),
             tuple(_known_by([f for f in files if f.resource == resource])),
+            tuple(_conditions([f for f in files if f.resource == resource])),
             tuple(_identities(library, [f for f in files if f.resource == resource])),
         )
         for resource, by in made.items()
@@ -149,6 +151,13 @@ def _known_by(files: list[MappingFile]) -> Iterator[str]:
                 yield from (name for name in line.source if name.lstrip("/") not in _own(file))
 
 
+def _conditions(files: list[MappingFile]) -> Iterator[tuple[str, str]]:
+    for file in files:
+        said = condition(file.when)
+        if said:
+            yield file.each or "", said
+
+
 def _identities(library: Library, files: list[MappingFile]) -> Iterator[Identity]:
     for file in files:
         for line in _lines(file.lines):
@@ -186,3 +195,11 @@ def _present(node: Mapping[str, Any], prefix: str) -> Iterator[str]:
                     yield from _present(item, f"{path}[].")
         elif value is not None:
             yield path
+
+
+def items(record: Mapping[str, Any], path: str) -> int:
+    """How many items a list of the record has (``medication_support.medications``)."""
+    node: Any = record
+    for name in path.split("."):
+        node = node.get(name) if isinstance(node, dict) else None
+    return len(node) if isinstance(node, list) else 0
