@@ -63,9 +63,28 @@ def _day(at: date) -> str:
     return f"{_MONTHS[at.month - 1]} {at.day}, {at.year}"
 
 
+# Codes that go out without a display, by system: HL7's BSeR 2.0.0, TaskBusinessStatusCS.
+_WORDS = {
+    "http://hl7.org/fhir/us/bser/CodeSystem/TaskBusinessStatusCS": {
+        "2.0": "created",
+        "3.0": "accepted",
+        "4.0": "declined",
+        "5.1.1": "event scheduled",
+        "5.1.2": "event unattended",
+        "5.1.3": "event cancelled",
+        "5.1.4": "event completed",
+        "5.2": "cancellation requested",
+        "6.0": "fulfilment cancelled",
+        "7.0": "fulfilment completed",
+    }
+}
+
+
 def coding(value: Mapping[str, Any]) -> str:
     """Its display, or the code itself."""
-    return str(value.get("display") or value.get("code") or "")
+    code = str(value.get("code") or "")
+    known = _WORDS.get(str(value.get("system")), {})
+    return str(value.get("display") or known.get(code) or code)
 
 
 def concept(value: Mapping[str, Any]) -> str:

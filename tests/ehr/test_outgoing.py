@@ -6,7 +6,7 @@ import json
 
 import pytest
 from arranging import DOCUMENTS, arranged, context, hapi, ladder, names, record, sent
-from shipped_clinic import mappings, records
+from shipped_clinic import ROOT, mappings, records
 from statements import EHRS
 
 from fhirsvc.ehr.content import fingerprint
@@ -213,15 +213,16 @@ def test_answers_without_codes_are_held_where_nothing_can_be_filed():
 
 
 def test_a_bare_total_is_an_answer():
-    """Nobody has the answers of this AUDIT: its total goes into the response."""
-    found = arranged("assessment", "assessment-01-intake", ladder("meditech"))
+    """Nobody has the answers of this AUDIT-C: its total goes into the response."""
+    one = json.loads((ROOT / "fixtures" / "assessment" / "intake" / "record.json").read_text())
+    found = arrange(one, mappings().forward(one), ladder("meditech"), context(one))
     answers = {
         one["questionnaire"].split("|")[0].rpartition(":")[2]: one
         for one in sent(found, "QuestionnaireResponse")
     }
-    (item,) = answers["audit"]["item"]
+    (item,) = answers["audit-c"]["item"]
 
-    assert item["linkId"] == "75624-7"
+    assert item["linkId"] == "75626-2"
     assert isinstance(item["answer"][0]["valueInteger"], int)
     assert len(answers["phq-9"]["item"]) > 8
     assert sent(found, "Observation") == []
