@@ -21,9 +21,10 @@ class Context:
     ``date`` is the moment of the record's version (an instant: ``2026-06-25T15:10:00-04:00``),
     ``version`` its number. ``instruments`` are the mappings' own, by name. ``display`` says what a
     resource of another record is called ("" where that is not known). ``sent`` has what the EHR
-    holds already: local to fingerprint, as sent. ``systems`` are identifier systems by the name
-    this EHR has for them (``{"urn:fhirsvc:mrn": "urn:oid:…"}``). ``pdf`` is whether documents have
-    one, ``fonts`` files of fonts for letters that DejaVu lacks.
+    holds already: local to fingerprint, as sent; ``absent`` what was looked for and is not there.
+    ``systems`` are identifier systems by the name this EHR has for them (``{"urn:fhirsvc:mrn":
+    "urn:oid:…"}``). ``pdf`` is whether documents have one, ``fonts`` are files of fonts for letters
+    that DejaVu lacks.
     """
 
     date: str
@@ -31,6 +32,7 @@ class Context:
     instruments: Mapping[str, Instrument] = field(default_factory=dict)
     display: Callable[[Local], str] = _unnamed
     sent: Mapping[Local, str] = field(default_factory=dict)
+    absent: frozenset[Local] = frozenset()
     systems: Mapping[str, str] = field(default_factory=dict)
     pdf: bool = narrative_pdf.AVAILABLE
     fonts: tuple[str, ...] = ()

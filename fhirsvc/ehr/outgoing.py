@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from fhirsvc.ehr.content import fingerprint
 from fhirsvc.ehr.context import Context
@@ -149,7 +149,7 @@ class _Arranging:
 
     def _whole(self, resource: Resource) -> tuple[dict[str, Any], tuple[Local, ...]]:
         """A resource with what others of the record put into it, and all that it stands for."""
-        made: dict[str, Any] = dict(resource)
+        made = cast("dict[str, Any]", resource)  # to be treated as frozen: not copied
         stands_for: tuple[Local, ...] = (local(resource),)
         if self.placing.rungs[local(resource)].way != "native":
             return made, stands_for

@@ -48,7 +48,10 @@ class Placing:
         return {local(r): self.ladder.rung(kind, str(r["resourceType"])) for r in self.resources}
 
     def sent(self, resource: Resource, beside: Collection[Local] = ()) -> dict[str, Any]:
-        """A resource as it is sent; ``beside`` are others, not mapped, that are sent with it."""
+        """A resource as it is sent, itself where nothing of it has to change.
+
+        ``beside`` are others, not mapped, that are sent with it.
+        """
         kind = str(resource["resourceType"])
 
         def change(path: str, target: Local, reference: Resource) -> Resource:
@@ -58,18 +61,18 @@ class Placing:
                 return {**reference, "reference": f"DocumentReference/{document_id(self.record)}"}
             return self.logical(reference, target)
 
-        found: dict[str, Any] = dict(rewritten(resource, change))
+        found: dict[str, Any] = rewritten(resource, change)
         given = found.get("identifier")
-        if self.context.systems and given:
-            listed = [
-                self.translated(one) for one in (given if isinstance(given, list) else [given])
-            ]
-            found["identifier"] = listed if isinstance(given, list) else listed[0]
-        return found
+        if not self.context.systems or not given:
+            return found
+        listed = [self.translated(one) for one in (given if isinstance(given, list) else [given])]
+        return {**found, "identifier": listed if isinstance(given, list) else listed[0]}
 
     def has_place(self, target: Local) -> bool:
         """Whether a reference can lead there: what is about a person waits for that person."""
         kind = target[0]
+        if target in self.context.absent:
+            return False
         rung = self.rungs.get(target)
         record = record_type(target)
         if rung is None and record not in self.ladder.fields:

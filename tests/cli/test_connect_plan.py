@@ -9,6 +9,7 @@ import responses
 from statements import EHRS, everything
 
 from fhirsvc.cli.house import house
+from fhirsvc.ehr.capability import Capabilities
 from fhirsvc.store import connections
 
 BASE = "https://ehr.example/fhir"
@@ -50,9 +51,9 @@ def test_fields_are_listed_when_asked(shell, statement):
     assert "    carried     lifecycle" in said
 
 
-def test_json_is_a_rung_a_line(shell, statement):
+def test_json_is_a_list_of_rungs(shell, statement):
     """The shape that a delivery keeps."""
-    rungs = shell.json("connect", "plan", "--capability", statement)
+    (rungs,) = shell.json("connect", "plan", "--capability", statement)
     assert len(rungs) == 31
     assert set(rungs[0]) == {
         "record", "resource", "rung", "via", "why", "blocks", "later", "carried", "downgraded",
@@ -77,7 +78,7 @@ def test_on_hold_is_a_finding(shell):
 def test_rungs_are_chosen(shell, statement):
     """For a resource, or for that of one record type."""
     options = ["--rung", "Goal=document", "--rung", "care_plan/CarePlan=hold"]
-    rungs = shell.json("connect", "plan", "--capability", statement, *options, code=1)
+    (rungs,) = shell.json("connect", "plan", "--capability", statement, *options, code=1)
     assert _rung(rungs, "goal", "Goal")["rung"] == "document"
     assert _rung(rungs, "care_plan", "CarePlan")["rung"] == "hold"
     assert _rung(rungs, "aftercare_plan", "CarePlan")["rung"] == "document"
@@ -131,13 +132,14 @@ def test_of_a_connection_with_a_statement(shell):
         kept = next(one for one in wiring.operator.connections() if one.name == "ehr")
 
         def note(tx):
-            connections.set_capability(tx, kept.id, json.dumps(DOCUMENTS), 1.0)
+            known = Capabilities.parse(DOCUMENTS).to_json()
+            connections.set_capability(tx, kept.id, json.dumps(known), 1.0)
             connections.refuse(tx, kept.id, "Goal", "create", 403, 2.0)
             connections.refuse(tx, kept.id, "Goal", "update", 403, 2.0)
             connections.set_rungs(tx, kept.id, {"Condition": "hold"})
 
         wiring.database.run(note)
-    rungs = shell.json("connect", "plan", "ehr", "--rung", "Flag=document", code=1)
+    (rungs,) = shell.json("connect", "plan", "ehr", "--rung", "Flag=document", code=1)
 
     goal = _rung(rungs, "goal", "Goal")
     assert (goal["rung"], "was refused here" in goal["why"]) == ("document", True)
@@ -150,7 +152,7 @@ def test_a_connection_that_was_not_asked_yet_is_asked(shell):
     """Its metadata now; nothing is stored."""
     responses.get(f"{BASE}/metadata", json=EHRS["epic"])
     _connect(shell)
-    rungs = shell.json("connect", "plan", "ehr")
+    (rungs,) = shell.json("connect", "plan", "ehr")
     assert _rung(rungs, "care_plan", "CarePlan")["rung"] == "document"
     with house() as wiring:
         assert wiring.operator.connections()[0].capability is None

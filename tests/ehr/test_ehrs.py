@@ -42,8 +42,7 @@ def plan(name: str, *options: str) -> str:
 def compact(text: str) -> str:
     """A golden of every rung: fields with one fate are named together."""
     lines = []
-    for line in text.splitlines():
-        rung = json.loads(line)
+    for rung in json.loads(text):
         for fate, said in (("downgraded", "how"), ("dropped", "why")):
             groups: dict[str, list[str]] = {}
             for row in rung[fate]:
@@ -67,7 +66,7 @@ def test_golden_plan(name):
 @pytest.mark.parametrize("name", list(EHRS))
 def test_no_plan_writes_a_plan_or_a_goal(name):
     """No hospital lets a client write CarePlan or Goal, and none gets one."""
-    rungs = [json.loads(line) for line in plan(name, "--json").splitlines()]
+    rungs = json.loads(plan(name, "--json"))
     made = {one["rung"] for one in rungs if one["resource"] in ("CarePlan", "Goal")}
     assert made == {"document" if name in ("epic", "oracle") else "hold"}
 
@@ -98,8 +97,7 @@ def _table(name: str) -> str:
         "| Record | Resource | Rung | How | Carried | Downgraded | Dropped |",
         "|---|---|---|---|---|---|---|",
     ]
-    for line in plan(name, "--json").splitlines():
-        one = json.loads(line)
+    for one in json.loads(plan(name, "--json")):
         how = one["via"] + (
             f" ({_later(one['later'])})" if one["later"] not in ("", "update") else ""
         )

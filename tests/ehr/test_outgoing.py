@@ -52,7 +52,7 @@ def test_an_ehr_that_takes_everything_gets_what_was_mapped():
     for one in records():
         made = mappings().forward(one)
         found = arrange(one, made, hapi(), context(one))
-        assert [out.resource for out in found.outgoing] == made
+        assert all(out.resource is mapped for out, mapped in zip(found.outgoing, made, strict=True))
         assert {out.kind for out in found.outgoing} == {"write"}
         assert found.held == ()
 
@@ -170,6 +170,16 @@ def test_references_to_what_was_not_found_become_logical():
     assert "reference" not in changed["requester"]
     assert changed["subject"] == request["subject"]
     assert "reference" in request["requester"]
+
+
+def test_what_is_known_to_be_absent_is_named_at_once():
+    """A clinician who was looked for in vain: no reference to them is left."""
+    target = ("Practitioner", "staff.staff-delgado")
+    there = arranged("referral", "referral-01-1", ladder("epic"))
+    gone = arranged("referral", "referral-01-1", ladder("epic"), absent=frozenset({target}))
+
+    assert sent(there, "ServiceRequest")[0]["requester"]["reference"] == "/".join(target)
+    assert "reference" not in sent(gone, "ServiceRequest")[0]["requester"]
 
 
 # ---- answers and scores -------------------------------------------------------------------------
