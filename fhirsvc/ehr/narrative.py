@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from fhirsvc.ehr.narrative_layout import COLUMNS, HEADINGS, LABELS, NEVER, NOT_OF, Columns
+from fhirsvc.ehr.narrative_layout import COLUMNS, HEADINGS, LABELS, NEVER, NOT_OF, PARTS, Columns
 from fhirsvc.ehr.narrative_text import is_said, plain, written
 from fhirsvc.ehr.phrases import Names, concept, extensions, name, typed, words
 from fhirsvc.fhir.definitions import definition
@@ -126,7 +126,7 @@ def _one(resource: Resource, heading: str, names: Names) -> Part:
             inner = definition(kind).elements[key].type
             unsaid = NOT_OF.get(f"{kind}.{key}", set())
             entries = [list(_told(inner, entry, names, unsaid)) for entry in value]
-            tables.append(_table(_heading(key), columns, entries))
+            tables.append(_table(_TITLES.get(key, words(key)), columns, entries))
     rows = [(one.label, one.value) for one in _told(kind, resource, names, skip)]
     said = plain([*(value for _, value in rows), *_cells(tables)])
     rows += [row for row in written(resource) if row[0] != "Status" and not is_said(row[1], said)]
@@ -136,7 +136,7 @@ def _one(resource: Resource, heading: str, names: Names) -> Part:
     return Part(f"{heading}: {title}" if title else heading, tuple(_joined(rows)), tuple(tables))
 
 
-_HEADINGS = {
+_TITLES = {
     "activity": "Activities",
     "target": "Objectives",
     "participant": "Members",
@@ -144,10 +144,6 @@ _HEADINGS = {
     "output": "What came of it",
     "input": "What is needed",
 }
-
-
-def _heading(key: str) -> str:
-    return _HEADINGS.get(key) or words(key)
 
 
 def _tracks(resource: Resource) -> bool:
@@ -180,6 +176,11 @@ def display_of(resource: Resource) -> str:
     return _title(resource) or str(resource.get("description") or "")
 
 
+def kind_of(resource: Resource) -> str:
+    """What is said of a resource of the page that has no words for itself: ``Care team``."""
+    return HEADINGS.get(kind := str(resource.get("resourceType")), (words(kind),))[0]
+
+
 # ---- values -----------------------------------------------------------------------------------
 
 
@@ -206,9 +207,7 @@ def _values(
         if element is not None and _is_backbone(kind, element.type):
             for one in listed:
                 inner = _values(element.type, one, names, here)
-                yield from (
-                    (replace(v, label=LABELS[key]) for v in inner) if key in LABELS else inner
-                )
+                yield from (replace(v, label=PARTS[key]) for v in inner) if key in PARTS else inner
         else:
             of = element.type if element else "string"
             said = [text for one in listed if (text := typed(of, one, names))]

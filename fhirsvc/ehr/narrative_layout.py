@@ -54,13 +54,17 @@ LABELS = {
     "addresses": "Problems",
     "goal": "Goals",
     "contributor": "Contributors",
-    "restriction": "Needed",
     "expressedBy": "Said by",
     "detail": "Aim",
     "dateTime": "Signed",
+    "effective": "When",
+    "value": "Result",
+    "dataAbsentReason": "No result",
     "lifecycleStatus": "Status",
     "achievementStatus": "Progress",
 }
+# Parts whose values are called after the part.
+PARTS = {"restriction": "Needed"}
 # Element or resource → its columns: heading, and the beginnings of the paths that stand in it ("$":
 # the whole path).
 # What none of them takes stands in the last column, each with its label.

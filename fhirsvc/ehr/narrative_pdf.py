@@ -28,7 +28,8 @@ _MISSING = "\u25a1"
 _LACKING = f"{_MISSING} stands for a character that this print has no letter for."
 _TALLEST = 700  # characters of a cell: a row of a table is not broken over pages
 _SHAPED = frozenset(("R", "AL", "AN"))  # bidirectional classes of text that runs right to left
-_MARGIN, _LINE = 19.0, 4.9  # mm
+_MARGIN, _LINE, _WIDTH = 19.0, 4.9, 177.9  # mm
+_LONGEST_WORD = 18  # letters of a word that a column makes room for
 _DARK, _GREY, _SHADE = (26, 26, 26), (69, 85, 85), (233, 237, 241)
 
 
@@ -206,15 +207,14 @@ class _Printer:
         return "".join(found)
 
 
-def _widths(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    """Widths in proportion to what stands in each column, its longest word at least."""
-    found = []
-    for at, title in enumerate(head):
-        texts = [title, *(row[at] for row in rows)]
-        word = max(len(word) for text in texts for word in text.split() or [""])
-        whole = min(160, max(map(len, texts)))
-        found.append(max(min(24, word + 3), round(whole**0.75)))
-    return found
+def _widths(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[float]:
+    """Widths in mm: each column's longest word, and of the rest what its texts are long."""
+    columns = [[title, *(row[at] for row in rows)] for at, title in enumerate(head)]
+    words = [max(len(word) for text in texts for word in text.split() or [""]) for texts in columns]
+    least = [min(word, _LONGEST_WORD) * 1.85 + 3.5 for word in words]
+    wishes = [min(160, max(map(len, texts))) ** 0.75 for texts in columns]
+    rest = max(0.0, _WIDTH - sum(least))
+    return [mm + rest * wish / sum(wishes) for mm, wish in zip(least, wishes, strict=True)]
 
 
 def _runs_left(page: Page) -> bool:

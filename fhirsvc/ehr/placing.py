@@ -25,7 +25,7 @@ from fhirsvc.ehr.local import (
     rewritten,
     texts,
 )
-from fhirsvc.ehr.narrative import display_of
+from fhirsvc.ehr.narrative import display_of, kind_of
 from fhirsvc.ehr.rung import Rung
 
 # Elements that may lead to any resource, and so to a document.
@@ -124,7 +124,9 @@ class Placing:
 
     def _called(self, target: Local) -> str:
         own = self._by_local.get(target)
-        return (display_of(own) if own is not None else "") or self.context.display(target)
+        if own is not None:
+            return display_of(own) or kind_of(own)
+        return self.context.display(target)
 
     @cached_property
     def _by_local(self) -> dict[Local, Resource]:
