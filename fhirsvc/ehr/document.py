@@ -40,6 +40,12 @@ _TYPES: dict[str, tuple[str, str, str]] = {
     "discharge": ("Assessment at discharge", "34904-3", "Mental health Progress note"),
     "consent": ("Consent", "59284-0", "Patient Consent"),
 }
+# US Core binds the type to LOINC's document codes and to this one, for what none of them says.
+_NO_TYPE = {
+    "system": "http://terminology.hl7.org/CodeSystem/v3-NullFlavor",
+    "code": "UNK",
+    "display": "unknown",
+}
 # US Core 8.0.0, CodeSystem us-core-documentreference-category
 _CATEGORY = {
     "system": "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category",
@@ -119,7 +125,8 @@ def _kind(record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         title, code, text = known
         return title, {"coding": [{"system": "http://loinc.org", "code": code}], "text": text}
     title = words(kind)
-    return title, {"coding": [{"system": KINDS, "code": kind.replace("_", "-")}], "text": title}
+    own = {"system": KINDS, "code": kind.replace("_", "-"), "display": title}
+    return title, {"coding": [_NO_TYPE, own], "text": title}
 
 
 def _status(main: Resource) -> str:

@@ -60,12 +60,14 @@ def test_a_plan_is_one_document():
         ("assessment", "assessment-01-intake", "78306-8"),
         ("assessment", "assessment-08-w03", "34904-3"),
         ("consent", "consent-01-1", "59284-0"),
-        ("episode", "episode-01", "episode"),
+        ("episode", "episode-01", "UNK"),
     ],
 )
 def test_the_type_tells_what_it_is(kind, name, code):
-    """A sourced LOINC code, or a code of the house."""
-    assert document(kind, name, pdf=False)["type"]["coding"][0]["code"] == code
+    """A sourced LOINC code, or US Core's word for none beside a code of the house."""
+    first, *own = document(kind, name, pdf=False)["type"]["coding"]
+    assert first["code"] == code
+    assert [one["code"] for one in own] == (["episode"] if code == "UNK" else [])
 
 
 @pytest.mark.parametrize(

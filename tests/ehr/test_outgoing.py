@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import pytest
 from arranging import DOCUMENTS, arranged, context, hapi, ladder, names, record, sent
@@ -27,6 +28,27 @@ def test_all_that_goes_out_is_valid_r4(name):
     """Every resource for every EHR: rewritten references, stand-ins and documents."""
     known = ladder(name)
     for one in records():
+        found = arrange(one, mappings().forward(one), known, context(one, pdf=False))
+        for out in found.outgoing:
+            assert validate(json.loads(json.dumps(out.resource))) == []
+
+
+@cache
+def fixtures() -> str:
+    """Every record of the fixtures, those with every word among them."""
+    folder = ROOT / "fixtures"
+    texts = [path.read_text() for path in sorted(folder.glob("*/*/record.json"))]
+    for path in sorted(folder.glob("*/every-word/records.ndjson")):
+        texts += path.read_text().splitlines()
+    return json.dumps([json.loads(text) for text in texts])
+
+
+@pytest.mark.parametrize("name", ["oracle", "meditech", DOCUMENTS, MESSAGES], ids=str)
+def test_odd_records_go_out_valid_too(name):
+    """Every word of every table, quotes, emoji, right-to-left text, bare and whole records."""
+    known = ladder(name)
+    for one in json.loads(fixtures()):
+        one.setdefault("updated_at", "2026-01-01T00:00:00Z")
         found = arrange(one, mappings().forward(one), known, context(one, pdf=False))
         for out in found.outgoing:
             assert validate(json.loads(json.dumps(out.resource))) == []
