@@ -6,10 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fhirsvc.ehr.protocol import Stopped, Wanted
+from fhirsvc.ehr.content import holds, lasting
+from fhirsvc.ehr.decide import Decision
+from fhirsvc.ehr.protocol import Reconcile, Stopped, Wanted, Written
+from fhirsvc.ehr.search import Remote
+from fhirsvc.errors import Category
 from fhirsvc.services.turn import Turn, known
 from fhirsvc.store import agreements, links
 from fhirsvc.store.deliveries import Change
+from fhirsvc.store.links import Link
 
 LARGEST = 500  # differences of one resource that are told
 
@@ -33,13 +38,27 @@ class Repetition(Turn):
             wanted = Wanted(
                 link.resource_type, *name, one.body, one.hash, self.taken.version, one.body
             )
-            writer = self.writer(self._journal(link.local, name, link))
+            writer = self.writer(self._journal(link.local, name, link), self._unless(wanted, link))
             result = writer.write(wanted, known(link, self.attempts.get(link.id)))
             if isinstance(result, Stopped):
                 self.stops.append((link.local, result.decision))
                 if result.decision.action == "retry":
                     return self.retry(result.decision)
         return self.end()
+
+    def _unless(self, wanted: Wanted, link: Link) -> Reconcile:
+        """Send it as it was, unless somebody has changed it at the EHR since we agreed."""
+        with self.deliverer.database.read() as tx:
+            agreement = agreements.of(tx, link.id)
+
+        def reconcile(found: Remote) -> Wanted | Written | Decision:
+            if holds(found.body, wanted.body):
+                return Written(found)
+            if agreement is not None and lasting(found.body) == lasting(agreement.held):
+                return wanted
+            return Decision("hold", Category.CONFLICT, detail="changed at the EHR since")
+
+        return reconcile
 
 
 @dataclass(frozen=True)
