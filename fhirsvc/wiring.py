@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fhirsvc import settings as settings_
 from fhirsvc import shipped
@@ -28,7 +28,6 @@ from fhirsvc.records import check
 from fhirsvc.services.arranging import Arranger
 from fhirsvc.services.clients import Clients
 from fhirsvc.services.deliver import Deliverer
-from fhirsvc.services.engine import DurableEngine
 from fhirsvc.services.intake import Intake
 from fhirsvc.services.lanes import Lanes
 from fhirsvc.services.lens import Lens
@@ -43,6 +42,9 @@ from fhirsvc.services.sweep import Sweeper
 from fhirsvc.services.watching import Watcher
 from fhirsvc.settings import Settings
 from fhirsvc.store.database import Database
+
+if TYPE_CHECKING:
+    from fhirsvc.services.engine import DurableEngine
 
 
 def _new_id() -> str:
@@ -163,6 +165,8 @@ class Wiring:
             receiver=self.receiver,
             arranger=self.arranger(clients),
         )
+        from fhirsvc.services.engine import DurableEngine  # noqa: PLC0415 - only who sends needs it
+
         lanes = Lanes(self.database, deliverer, lambda: identity.id, self.clock)
         engine = DurableEngine(self.settings.engine_database_url, identity.id, lanes.run)
         sweeper = Sweeper(

@@ -7,17 +7,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from fhirsvc.errors import Category, FhirsvcError
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 T = TypeVar("T")
+HEAD = "0003"  # the newest revision that this version knows
 RACES = 5  # how often a transaction that lost a race is tried again
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -104,6 +104,8 @@ class Database:
 
     def upgrade(self, revision: str = "head") -> None:
         """Bring the schema to ``revision``; does nothing when it is there already."""
+        if revision == "head" and self.revision() == HEAD:
+            return
         if not self.is_sqlite:
             with self.write() as connection:
                 # Two processes starting together must not both create the tables.
@@ -126,16 +128,19 @@ class Database:
     def revision(self) -> str | None:
         """The revision the schema is at; None for an empty database."""
         with self.read() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
+            if not sa.inspect(connection).has_table("alembic_version"):
+                return None
+            found = connection.execute(sa.text("SELECT version_num FROM alembic_version"))
+            revision: str | None = found.scalar()
+            return revision
 
     def check(self) -> None:
         """Raise CONFLICT unless the schema is at the newest revision this version knows."""
-        head = ScriptDirectory.from_config(_alembic()).get_current_head()
         current = self.revision()
-        if current != head:
+        if current != HEAD:
             raise FhirsvcError(
                 Category.CONFLICT,
-                f"the schema is at {current or 'nothing'}, this version needs {head}: "
+                f"the schema is at {current or 'nothing'}, this version needs {HEAD}: "
                 "run `fhirsvc db upgrade`",
                 "database",
             )
@@ -147,6 +152,8 @@ class Database:
 
 
 def _migrate(connection: sa.Connection, revision: str) -> None:
+    from alembic import command  # noqa: PLC0415 - most commands migrate nothing
+
     config = _alembic()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
@@ -159,6 +166,8 @@ def _is_race(error: sa.exc.DBAPIError) -> bool:
 
 
 def _alembic() -> Config:
+    from alembic.config import Config  # noqa: PLC0415 - most commands migrate nothing
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config

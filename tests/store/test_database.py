@@ -11,9 +11,11 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.store import Database
+from fhirsvc.store.database import HEAD, _alembic
 from fhirsvc.store.tables import connection, delivery, executor, metadata, record, record_version
 
 
@@ -38,7 +40,12 @@ def test_upgrade_twice_changes_nothing(database):
     database.upgrade()
 
     database.check()
-    assert database.revision() == "0003"
+    assert database.revision() == HEAD
+
+
+def test_the_newest_revision_is_the_last_script(database):
+    """What is compared without reading the scripts is what they end in."""
+    assert ScriptDirectory.from_config(_alembic()).get_current_head() == HEAD
 
 
 def test_check_says_what_to_run(database_url):
