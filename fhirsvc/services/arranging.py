@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -18,7 +18,7 @@ from fhirsvc.ehr.context import Context
 from fhirsvc.ehr.ladder import Ladder
 from fhirsvc.ehr.local import Local
 from fhirsvc.ehr.narrative import display_of
-from fhirsvc.ehr.outgoing import Arranged, arrange, unplaced
+from fhirsvc.ehr.outgoing import Arranged, arrange
 from fhirsvc.errors import FhirsvcError
 from fhirsvc.fhir.instruments import Instrument
 from fhirsvc.mapping.carried import Fields, carried
@@ -115,23 +115,14 @@ class Arranger:
         version: Version,
         record: Record,
         resources: Sequence[Resource],
+        absent: frozenset[Local] = frozenset(),
     ) -> Arranged:
-        """What to do at the EHR for one version of a record."""
-        return arrange(
-            record, resources, self.ladder(connection), self._context(connection, version)
-        )
+        """What to do at the EHR for one version of a record.
 
-    def named(
-        self,
-        connection: Connection,
-        version: Version,
-        record: Record,
-        resource: Resource,
-        targets: set[Local],
-    ) -> dict[str, Any]:
-        """A resource whose references to ``targets`` only say what they are called."""
-        context = self._context(connection, version)
-        return unplaced(record, resource, targets, self.ladder(connection), context)
+        :param absent: what of the EHR's own was looked for and is not there.
+        """
+        context = replace(self._context(connection, version), absent=absent)
+        return arrange(record, resources, self.ladder(connection), context)
 
     def _context(self, connection: Connection, version: Version) -> Context:
         with self.database.read() as tx:

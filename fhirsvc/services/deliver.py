@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from fhirsvc.ehr.client import Client
+from fhirsvc.ehr.outgoing import Arranged
 from fhirsvc.errors import Category, FhirsvcError, Finding
 from fhirsvc.services.arranging import Arranger, capabilities_of
 from fhirsvc.services.journal import LostClaimError, StoppedError
 from fhirsvc.services.judge import as_judged
 from fhirsvc.services.ports import Clock, Mapper, Record, Resource, Validate
 from fhirsvc.services.receive import Receiver
-from fhirsvc.services.references import identifier_of, in_order
+from fhirsvc.services.references import Local, identifier_of, in_order
 from fhirsvc.services.replay import Repetition
 from fhirsvc.services.turn import SHOWN, Negotiated, Turn, sentence
 from fhirsvc.services.withdraw import Withdrawal
@@ -23,7 +24,6 @@ from fhirsvc.store import connections, records
 from fhirsvc.store.connections import Connection
 from fhirsvc.store.database import Database
 from fhirsvc.store.deliveries import Change, Delivery
-from fhirsvc.store.records import Version
 
 
 @dataclass(frozen=True)
@@ -69,26 +69,28 @@ class Deliverer:
             if self.arranger is None:
                 return Turn(self, taken, connection, in_order(resources)).run()
             connection = self.arranger.informed(connection, taken.correlation_id)
-            negotiated = self._negotiated(connection, version, record, resources)
-            written = [o.resource for o in negotiated.arranged.outgoing if o.kind == "write"]
-            ordered = in_order(written)
+            nothing = Arranged((), (), (), ())
+            told = Negotiated(self.arranger, nothing, version, record, resources)
+            negotiated = self.negotiated(connection, told)
+            ordered = negotiated.written
         except FhirsvcError as error:
             state = "held" if error.meaning.recovery == "hold" else "dead"
             return Change(state, str(error.category), sentence(str(error)), failed=True)
         return Turn(self, taken, connection, ordered, negotiated).run()
 
-    def _negotiated(
-        self,
-        connection: Connection,
-        version: Version,
-        record: Record,
-        resources: Sequence[Resource],
+    def negotiated(
+        self, connection: Connection, told: Negotiated, absent: frozenset[Local] = frozenset()
     ) -> Negotiated:
-        """What is sent of a version to this EHR, and that all of it is valid."""
-        assert self.arranger is not None  # noqa: S101 - the caller asks only then
+        """What is sent of a version to this EHR, and that all of it is valid.
+
+        :param absent: what of the EHR's own was looked for and is not there.
+        :raises FhirsvcError: INVALID where it would not be, FAULT for a mistake of ours.
+        """
         try:
-            arranged = self.arranger.arrange(connection, version, record, resources)
-            mapped = {id(one) for one in resources}
+            arranged = told.arranger.arrange(
+                connection, told.version, told.record, told.mapped, absent
+            )
+            mapped = {id(one) for one in told.mapped}
             made = [one.resource for one in arranged.outgoing if id(one.resource) not in mapped]
             self._check(made)
         except FhirsvcError:
@@ -97,7 +99,7 @@ class Deliverer:
             raise FhirsvcError(
                 Category.FAULT, f"arranging failed with {type(error).__name__}"
             ) from error
-        return Negotiated(self.arranger, arranged, version, record)
+        return replace(told, arranged=arranged)
 
     def batches(self, connection: Connection) -> bool:
         """Whether several writes go to a connection in one request: where it declares that."""

@@ -30,13 +30,14 @@ from fhirsvc.ehr.protocol import (
     Written,
 )
 from fhirsvc.ehr.search import Duplicates, Reader, Remote
-from fhirsvc.errors import Category
+from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.services.arranging import Arranger
 from fhirsvc.services.journal import LinkJournal
 from fhirsvc.services.ports import Record, Resource
 from fhirsvc.services.references import (
     Local,
     identifier_of,
+    in_order,
     local_of,
     possible_records,
     references,
@@ -74,6 +75,12 @@ class Negotiated:
     arranged: Arranged
     version: Version
     record: Record
+    mapped: Sequence[Resource]
+
+    @property
+    def written(self) -> list[Resource]:
+        """The resources that are to be written, each after those it refers to."""
+        return in_order([one.resource for one in self.arranged.outgoing if one.kind == "write"])
 
     @property
     def native(self) -> set[Local]:
@@ -131,7 +138,8 @@ class Turn:
                 self.stops.append((local_of(one.resource), decision))
                 if decision.action == "retry":
                     return self.retry(decision)
-        self._name()
+        if (wrong := self._name()) is not None:
+            return wrong
         left = list(self.resources)
         while left:
             names = {local_of(one) for one in left}
@@ -172,17 +180,20 @@ class Turn:
         detail = f"no {local[0]} there carries an identifier of its own"
         return Decision("hold", Category.NOT_FOUND, detail=detail)
 
-    def _name(self) -> None:
-        """Call by name what was looked for and is not there."""
+    def _name(self) -> Change | None:
+        """Arrange it anew without what was looked for and is not there: that is called by name."""
         told = self.negotiated
         if told is None or not self.unplaced:
-            return
-        self.resources = [
-            told.arranger.named(self.connection, told.version, told.record, one, self.unplaced)
-            if references(one) & self.unplaced
-            else one
-            for one in self.resources
-        ]
+            return None
+        absent = frozenset(self.unplaced)
+        try:
+            again = self.deliverer.negotiated(self.connection, told, absent)
+        except FhirsvcError as error:
+            return Change("dead", str(error.category), sentence(str(error)), failed=True)
+        self.negotiated = again
+        self.resources = again.written
+        self.load([*self._own(), *(local_of(one.resource) for one in again.matches)])
+        return None
 
     def _own(self) -> list[Local]:
         return [local_of(resource) for resource in self.resources]
