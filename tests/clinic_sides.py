@@ -200,8 +200,10 @@ def _fields():
     return carried(shipped_clinic.mappings().library)
 
 
-def clinic(database, clock, *, name="hospital", takes=None, batch=False, **connection) -> Clinic:
-    fhir = SimulatedFhir(clock, takes=takes, batch=batch, base=BASE)
+def clinic(
+    database, clock, *, name="hospital", takes=None, batch=False, ehr=None, **connection
+) -> Clinic:
+    fhir = SimulatedFhir(clock, takes=takes, batch=batch, base=BASE, **(ehr or {}))
     wire = Wire(fhir)
     mapper = Mapper()
     publisher = Publisher(database, check, clock, shipped_clinic.mappings().companions)

@@ -48,6 +48,7 @@ class Wanted:
     hash: str
     version: int
     said: Mapping[str, Any] = field(default_factory=dict)
+    local_id: str = ""  # what we call it: the id it is made under, where the EHR lets us choose
 
 
 @dataclass(frozen=True)
@@ -148,8 +149,10 @@ Reconcile = Callable[[Remote], Wanted | Written | Decision]
 
 
 class Writer:
-    """Writes one resource to one EHR. ``mode`` is the connection's: conditional or create.
+    """Writes one resource to one EHR.
 
+    ``mode`` says how it is made: ``conditional`` (update by identifier), ``create`` (search, POST)
+    or ``own`` (PUT under an id of ours, which is the same however often it is made).
     ``verify`` is the share of successes that are read back.
     """
 
@@ -213,7 +216,8 @@ class Writer:
         """Find out what is there before writing: after a lost answer, or before a create."""
         if known.open is not None:
             return self._look_back(wanted, known, known.open)
-        if known.remote_id is None and self._mode == "create":
+        can_look = self._reader.searches(wanted.resource_type, whose(wanted.body))
+        if known.remote_id is None and self._mode == "create" and can_look:
             found = self._find(wanted, None)
             return Onward(wanted, known) if found is None else self._adopt(wanted, found)
         if known.remote_id is not None and known.etag is None:
@@ -314,6 +318,9 @@ class Writer:
             return "PUT", path, None, {**wanted.body, "id": known.remote_id}, headers
         if self._mode == "conditional":
             return "PUT", wanted.resource_type, {param: value}, wanted.body, {}
+        if self._mode == "own":
+            path = f"{wanted.resource_type}/{wanted.local_id}"
+            return "PUT", path, None, {**wanted.body, "id": wanted.local_id}, {}
         # Not trusted, because servers race, but where it works it is one race fewer.
         headers = {"If-None-Exist": f"{param}={value}"}
         return "POST", wanted.resource_type, None, wanted.body, headers
@@ -365,7 +372,7 @@ class Writer:
     def _look_for_doubles(self, wanted: Wanted, remote_id: str) -> None:
         """Several may match: those beside ours that hold nothing but ours are taken away."""
         named = (wanted.resource_type, wanted.system, wanted.value)
-        found = self._reader.by_identifier(*named)
+        found = self._reader.by_identifier(*named, whose(wanted.body))
         if isinstance(found, Duplicates):
             mine = next((one for one in found.remotes if one.id == remote_id), None)
             said = [
@@ -384,7 +391,8 @@ class Writer:
         if remote_id is not None:
             found = self._reader.by_id(wanted.resource_type, remote_id)
         else:
-            found = self._reader.by_identifier(wanted.resource_type, wanted.system, wanted.value)
+            named = (wanted.resource_type, wanted.system, wanted.value)
+            found = self._reader.by_identifier(*named, whose(wanted.body))
         if isinstance(found, Duplicates):
             wrote = [one for one in (sent, wanted) if one]
             found = take_away_doubles(self._reader, found.remotes, wrote)
@@ -464,6 +472,19 @@ def take_away_doubles(
             detail = f"a second one cannot be deleted ({answer.status or answer.problem})"
             return _conflict(detail)
     return first
+
+
+_WHOSE = ("subject", "patient", "for", "beneficiary")
+
+
+def whose(resource: Mapping[str, Any]) -> str:
+    """The id of the Patient that a resource is about, as its reference says; '' for none."""
+    for name in _WHOSE:
+        value = resource.get(name)
+        reference = value.get("reference") if isinstance(value, Mapping) else None
+        if isinstance(reference, str) and reference.startswith("Patient/"):
+            return reference.removeprefix("Patient/")
+    return ""
 
 
 class _HaltError(Exception):

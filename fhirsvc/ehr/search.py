@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from fhirsvc.ehr.capability import Capabilities
 from fhirsvc.ehr.client import Answer, Client
 from fhirsvc.ehr.content import etag_of
 from fhirsvc.ehr.decide import Decision, decide
 from fhirsvc.errors import Category
 
+PAGES = 50  # that are looked through for one resource of a patient
 # https://hl7.org/fhir/R4/datatypes.html#id
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
@@ -57,7 +59,10 @@ def identity(resource_type: str) -> str:
 
 
 class Reader:
-    """Reads for one delivery; ``luck`` and ``attempts`` go into the delays of its retries."""
+    """Reads for one delivery; ``luck`` and ``attempts`` go into the delays of its retries.
+
+    ``capabilities`` say by what the EHR can be searched; None: by identifier.
+    """
 
     def __init__(
         self,
@@ -67,11 +72,13 @@ class Reader:
         *,
         attempts: int = 0,
         luck: float = 0.5,
+        capabilities: Capabilities | None = None,
     ) -> None:
         self._client = client
         self._correlation_id = correlation_id
         self._attempts = attempts
         self._luck = luck
+        self._capabilities = capabilities
         self.now = now
 
     def send(
@@ -103,24 +110,51 @@ class Reader:
             return decision
         return self.from_answer(resource_type, answer, remote_id) or _unreadable("read")
 
+    def searches(self, resource_type: str, whose: str = "") -> str:
+        """By what a resource of ours can be looked for: ``identifier``, ``patient``, or ''.
+
+        Hospital EHRs declare no search by identifier for much of what they let us create; what a
+        patient has can be looked through for it. ``whose``: the patient's id at the EHR.
+        """
+        known = self._capabilities
+        if known is None or known.finds(resource_type, identity(resource_type)):
+            return "identifier"
+        return "patient" if whose and known.finds(resource_type, "patient") else ""
+
     def by_identifier(
-        self, resource_type: str, system: str, value: str
+        self, resource_type: str, system: str, value: str, whose: str = ""
     ) -> Remote | Decision | Duplicates | None:
-        """What is under a business identifier: one resource, None, or several."""
-        params = {identity(resource_type): token(system, value)}
-        answer = self.send("GET", resource_type, params=params, headers=_FRESH)
-        decision = self.decided(answer)
-        if decision is not None:
-            return decision
-        bundle = answer.body or {}
-        if bundle.get("resourceType") != "Bundle":
-            return _unreadable("search")
-        found = [
-            remote
-            for remote in map(self.remote, matches(bundle))
-            if remote is not None and remote.body.get("resourceType") == resource_type
-        ]
-        unique = {remote.id: remote for remote in found}
+        """What is under a business identifier: one resource, None, or several.
+
+        Where the EHR cannot be asked that, it is held: nothing is taken for absent unseen.
+        """
+        how = self.searches(resource_type, whose)
+        if not how:
+            detail = f"{resource_type} cannot be looked for at this EHR"
+            return Decision("hold", Category.UNSUPPORTED, detail=detail)
+        named = token(system, value)
+        params = {identity(resource_type): named}
+        if how == "patient":
+            params = {"patient": whose, "_count": "100"}
+        unique: dict[str, Remote] = {}
+        path: str = resource_type
+        for _ in range(PAGES if how == "patient" else 1):
+            answer = self.send("GET", path, params=params or None, headers=_FRESH)
+            decision = self.decided(answer)
+            if decision is not None:
+                return decision
+            bundle = answer.body or {}
+            if bundle.get("resourceType") != "Bundle":
+                return _unreadable("search")
+            for one in map(self.remote, matches(bundle)):
+                if one is None or one.body.get("resourceType") != resource_type:
+                    continue
+                if how == "identifier" or named in names(one.body):
+                    unique[one.id] = one
+            following = next_page(bundle)
+            if how == "identifier" or following is None:
+                break
+            path, params = following, {}
         if len(unique) > 1:
             return Duplicates(tuple(unique.values()))
         return next(iter(unique.values()), None)
@@ -180,6 +214,30 @@ class Reader:
 
 # A cache between us and the EHR must not answer what it held before our write.
 _FRESH = {"Cache-Control": "no-cache"}
+
+
+def next_page(bundle: Mapping[str, Any]) -> str | None:
+    """Where a searchset goes on; a relative link is relative to the base."""
+    listed = bundle.get("link")
+    for one in listed if isinstance(listed, list) else ():
+        if isinstance(one, Mapping) and one.get("relation") == "next":
+            url = one.get("url")
+            if isinstance(url, str) and url:
+                return url if "://" in url else url.lstrip("/")
+    return None
+
+
+def names(resource: Mapping[str, Any]) -> Iterator[str]:
+    """The identifiers and tags of a resource, as search values."""
+    listed = resource.get("identifier")
+    meta = resource.get("meta")
+    tags = meta.get("tag") if isinstance(meta, Mapping) else None
+    for one in listed if isinstance(listed, list) else [listed]:
+        if isinstance(one, Mapping):
+            yield token(str(one.get("system")), str(one.get("value")))
+    for one in tags if isinstance(tags, list) else ():
+        if isinstance(one, Mapping):
+            yield token(str(one.get("system")), str(one.get("code")))
 
 
 def _unreadable(what: str) -> Decision:

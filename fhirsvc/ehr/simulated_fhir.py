@@ -22,7 +22,9 @@ _REFERENCE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 _SPLIT = re.compile(r"(?<!\\)\|")
 _OR = re.compile(r"(?<!\\),")
 _NAMES = ("identifier", "_tag")  # the parameters by which a client may know a resource
-_SEARCHED = (*_NAMES, "_id", "_lastUpdated", "_summary", "_count", "_total", "_offset")
+_ALWAYS = ("_summary", "_count", "_total", "_offset")
+SEARCHED = frozenset({*_NAMES, "_id", "_lastUpdated", "patient"})
+_WHOSE = ("subject", "patient", "for")
 # What it takes when it is not told otherwise: all that mappings make, and what stands in for it.
 TYPES = (
     "Appointment Basic CarePlan CareTeam Communication Composition Condition Consent "
@@ -71,7 +73,8 @@ class SimulatedFhir:
     ``clock`` gives epoch seconds; a search does not see what was created less than
     ``index_lag_s`` before, as real search indexes do not. ``takes`` says what it does with which
     type, as a hospital's would: ``{"CarePlan": {"read", "search-type"}}``; types that are not
-    named are not known. ``batch`` is whether it takes several writes in one request, ``base`` what
+    named are not known; ``searches`` by what it can be searched, ``conditional`` whether it updates
+    by a search. ``batch`` is whether it takes several writes in one request, ``base`` what
     its paging links begin with.
     """
 
@@ -83,6 +86,8 @@ class SimulatedFhir:
         takes: Mapping[str, Collection[str]] | None = None,
         batch: bool = False,
         base: str = "",
+        searches: Collection[str] = SEARCHED,
+        conditional: bool = True,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex[:12],
     ) -> None:
         self._clock = clock
@@ -90,6 +95,9 @@ class SimulatedFhir:
         self._new_id = new_id
         self._takes = dict.fromkeys(TYPES, ALL) if takes is None else takes
         self._batch = batch
+        self._searches = searches
+        self._conditional = conditional
+        self._update_creates = False
         self._base = f"{base}/" if base else ""
         self._lock = threading.Lock()
         self._stored: dict[tuple[str, str], _Stored] = {}
@@ -178,7 +186,7 @@ class SimulatedFhir:
 
     def _search(self, resource_type: str, params: Mapping[str, str]) -> Reply:
         for name in params:
-            if name not in _SEARCHED:
+            if name not in self._searches and name not in _ALWAYS:
                 return _refuse(400, "not-supported")
         seen = self._clock() - self._lag
         found = [
@@ -188,6 +196,13 @@ class SimulatedFhir:
         ]
         if name := _named(params):
             found = self._matches(resource_type, name, params[name])
+        if "patient" in params:
+            mine = {"reference": f"Patient/{params['patient']}"}
+            found = [
+                one
+                for one in found
+                if any(mine.items() <= (one.get(name) or {}).items() for name in _WHOSE)
+            ]
         if "_id" in params:
             wanted = params["_id"].split(",")
             found = [one for one in found if one["id"] in wanted]
@@ -233,7 +248,7 @@ class SimulatedFhir:
             return refusal
         if method == "POST" and len(parts) == 1:
             return self._create_unless(resource, headers.get("If-None-Exist"))
-        if method == "PUT" and len(parts) == 1 and (name := _named(params)):
+        if method == "PUT" and len(parts) == 1 and self._conditional and (name := _named(params)):
             return self._conditional_update(resource, name, params[name])
         if method == "PUT" and len(parts) == 2:
             return self._update(resource, parts[1], headers.get("If-Match"))
@@ -249,7 +264,7 @@ class SimulatedFhir:
         return None
 
     def _create_unless(self, resource: Resource, condition: str | None) -> Reply:
-        if condition is None:
+        if condition is None or not self._conditional:
             return self._create(resource)
         name, _, value = condition.partition("=")
         if name not in _NAMES:
@@ -267,8 +282,8 @@ class SimulatedFhir:
             return self._create(resource)
         return self._update(resource, str(found[0]["id"]), None)
 
-    def _create(self, resource: Resource) -> Reply:
-        resource_type, new_id = str(resource["resourceType"]), self._new_id()
+    def _create(self, resource: Resource, chosen: str = "") -> Reply:
+        resource_type, new_id = str(resource["resourceType"]), chosen or self._new_id()
         stored = self._stamp({**resource, "id": new_id}, 1)
         self._stored[resource_type, new_id] = _Stored([stored], self._clock())
         self._index(stored)
@@ -277,6 +292,8 @@ class SimulatedFhir:
 
     def _update(self, resource: Resource, target: str, if_match: str | None) -> Reply:
         stored = self._stored.get((str(resource["resourceType"]), target))
+        if stored is None and self._update_creates:
+            return self._create(resource, target)
         if stored is None:
             return _refuse(404, "not-found")
         if resource.get("id", target) != target:
@@ -330,8 +347,10 @@ class SimulatedFhir:
         return next(filter(None, below), "")
 
     def _capability(self) -> Resource:
-        searched = [{"name": name, "type": "token"} for name in (*_NAMES, "_id")]
-        searched.append({"name": "_lastUpdated", "type": "date"})
+        kinds = {"_lastUpdated": "date", "patient": "reference"}
+        searched = [
+            {"name": name, "type": kinds.get(name, "token")} for name in sorted(self._searches)
+        ]
         return {
             "resourceType": "CapabilityStatement",
             "status": "active",
@@ -347,8 +366,8 @@ class SimulatedFhir:
                             "type": name,
                             "interaction": [{"code": code} for code in sorted(can)],
                             "versioning": "versioned-update",
-                            "conditionalCreate": True,
-                            "conditionalUpdate": True,
+                            "conditionalCreate": self._conditional,
+                            "conditionalUpdate": self._conditional,
                             "searchParam": searched,
                         }
                         for name, can in sorted(self._takes.items())

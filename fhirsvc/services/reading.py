@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fhirsvc.ehr.client import Answer
 from fhirsvc.ehr.content import remote_fingerprint
 from fhirsvc.ehr.decide import Decision
 from fhirsvc.ehr.protocol import Wanted, take_away_doubles
-from fhirsvc.ehr.search import Reader, Remote, identity, matches, token
+from fhirsvc.ehr.search import Reader, Remote, identity, matches, names, next_page, token
 from fhirsvc.errors import Category
 from fhirsvc.services.arranging import capabilities_of
 from fhirsvc.services.inbound import Inbound
@@ -137,18 +137,14 @@ class Reading:
             if (answer.body or {}).get("resourceType") != "Bundle":
                 raise FailedError(_unreadable("no Bundle"))
             yield answer
-            following = _next_of(answer.body or {})
+            following = next_page(answer.body or {})
             if following is None:
                 return
             if following in seen:
                 raise FailedError(_unreadable("its pages go round in a circle"))
             seen.add(following)
-            path, asked = self._below(following), {}
+            path, asked = following, {}
         raise FailedError(_unreadable(f"more than {PAGES} pages"))
-
-    def _below(self, url: str) -> str:
-        """A paging link as the client takes it; a relative one is relative to the base."""
-        return url if "://" in url else url.lstrip("/")
 
     def _remotes(self, answer: Answer) -> Iterator[Remote]:
         for resource in matches(answer.body or {}):
@@ -207,7 +203,7 @@ class Reading:
         params = {param: ",".join(tokens), "_count": str(COUNT)}
         for answer in self.pages(params):
             for remote in self._remotes(answer):
-                for name in _names(remote.body):
+                for name in names(remote.body):
                     if all(one.id != remote.id for one in found.get(name, [])):
                         found.setdefault(name, []).append(remote)
         return found
@@ -269,28 +265,6 @@ _FRESH = {"Cache-Control": "no-cache"}
 
 def _unreadable(detail: str) -> Decision:
     return Decision("retry", Category.UNAVAILABLE, 60.0, detail=detail)
-
-
-def _next_of(bundle: Mapping[str, Any]) -> str | None:
-    listed = bundle.get("link")
-    for one in listed if isinstance(listed, list) else ():
-        if isinstance(one, Mapping) and one.get("relation") == "next":
-            url = one.get("url")
-            return url if isinstance(url, str) and url else None
-    return None
-
-
-def _names(resource: Mapping[str, Any]) -> Iterator[str]:
-    """The identifiers and tags of a resource, as search values."""
-    listed = resource.get("identifier")
-    meta = resource.get("meta")
-    tags = meta.get("tag") if isinstance(meta, Mapping) else None
-    for one in listed if isinstance(listed, list) else [listed]:
-        if isinstance(one, Mapping):
-            yield token(str(one.get("system")), str(one.get("value")))
-    for one in tags if isinstance(tags, list) else ():
-        if isinstance(one, Mapping):
-            yield token(str(one.get("system")), str(one.get("code")))
 
 
 def _time_of(answer: Answer, now: float) -> float:

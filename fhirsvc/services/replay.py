@@ -36,9 +36,19 @@ class Repetition(Turn):
             link = every[one.link_id]
             name = (link.identifier_system, link.identifier_value)
             wanted = Wanted(
-                link.resource_type, *name, one.body, one.hash, self.taken.version, one.body
+                link.resource_type,
+                *name,
+                one.body,
+                one.hash,
+                self.taken.version,
+                one.body,
+                link.local_id,
             )
-            writer = self.writer(self._journal(link.local, name, link), self._unless(wanted, link))
+            writer = self.writer(
+                self._journal(link.local, name, link),
+                link.resource_type,
+                self._unless(wanted, link),
+            )
             result = writer.write(wanted, known(link, self.attempts.get(link.id)))
             if isinstance(result, Stopped):
                 self.stops.append((link.local, result.decision))

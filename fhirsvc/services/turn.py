@@ -31,7 +31,7 @@ from fhirsvc.ehr.protocol import (
 )
 from fhirsvc.ehr.search import Duplicates, Reader, Remote
 from fhirsvc.errors import Category, FhirsvcError
-from fhirsvc.services.arranging import Arranger
+from fhirsvc.services.arranging import Arranger, capabilities_of
 from fhirsvc.services.journal import LinkJournal
 from fhirsvc.services.ports import Record, Resource
 from fhirsvc.services.references import (
@@ -226,7 +226,9 @@ class Turn:
             return None
         system, value = identifier_of(resource)
         said = self._resolved(resource)
-        wanted = Wanted(local[0], system, value, said, local_hash, self.taken.version, said)
+        wanted = Wanted(
+            local[0], system, value, said, local_hash, self.taken.version, said, local[1]
+        )
         return self._prepared(local, self._with_theirs(wanted, link), link, attempt)
 
     def _prepared(
@@ -238,7 +240,7 @@ class Turn:
         if self.deliverer.receiver is not None:
             # What stands in for something is ours alone: whoever changed it, it is written again.
             reconcile = partial(self._reconcile, wanted) if rung == "native" else _as(wanted)
-        writer = self.writer(journal, reconcile)
+        writer = self.writer(journal, local[0], reconcile)
         return Prepared(local, wanted, known(link, attempt), writer, journal)
 
     def _rung(self, local: Local) -> str:
@@ -298,7 +300,19 @@ class Turn:
                 tx, self.connection.id, wanted.resource_type, (wanted.system, wanted.value)
             )
 
-    def writer(self, journal: LinkJournal, reconcile: Any = None) -> Writer:
+    def mode(self, resource_type: str) -> str:
+        """How a resource of this type is made: as the connection says, where the EHR can."""
+        known = capabilities_of(self.connection)
+        stated = known.of(resource_type)
+        if not known.is_known or (stated.conditional_update and "update" in stated.interactions):
+            return self.connection.write_mode
+        if "create" not in stated.interactions and stated.update_create:
+            return "own"
+        return "create"
+
+    def writer(
+        self, journal: LinkJournal, resource_type: str, reconcile: Reconcile | None = None
+    ) -> Writer:
         """The writer of one resource."""
         deliverer = self.deliverer
         luck = deliverer.luck()
@@ -306,7 +320,7 @@ class Turn:
         return Writer(
             self._reader(luck),
             journal,
-            self.connection.write_mode,
+            self.mode(resource_type),
             self.connection.index_lag_s,
             dice,
             reconcile=reconcile,
@@ -321,6 +335,7 @@ class Turn:
             deliverer.clock,
             attempts=self.taken.attempts,
             luck=luck,
+            capabilities=capabilities_of(self.connection),
         )
 
     def _journal(

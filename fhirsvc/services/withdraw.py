@@ -62,7 +62,7 @@ class Withdrawal(Turn):
             link.resource_type, *identifier, sent, fingerprint(sent), self.taken.version, sent
         )
         journal = self._journal(link.local, identifier, link, link.rung)
-        writer = self.writer(journal, partial(_with_theirs, wanted))
+        writer = self.writer(journal, link.resource_type, partial(_with_theirs, wanted))
         if body is None or link.remote_id is None:
             stopped = writer.remove(wanted, remembered)
             if stopped is None or stopped.decision.category != Category.UNSUPPORTED:

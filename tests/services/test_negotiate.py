@@ -21,8 +21,8 @@ HOSPITAL = {
 }
 
 
-def _hospital(database, clock, takes, **connection):
-    made = clinic_sides.clinic(database, clock, takes=takes, **connection)
+def _hospital(database, clock, takes, ehr=None, **connection):
+    made = clinic_sides.clinic(database, clock, takes=takes, ehr=ehr, **connection)
     made.accept(*(one for one in shipped_clinic.records() if is_needed(one)))
     return made
 
@@ -161,3 +161,59 @@ def test_writes_go_together_where_a_batch_is_taken(database, clock):
     assert sorted(kind for kind, _ in together.everything()) == stored
     assert len(together.wire.writes) < alone * 0.8
     assert together.settle() == 0
+
+
+# What Oracle Health declares for DocumentReference, Observation and Condition: no search by
+# identifier, nothing conditional.
+STRICT = {"searches": {"patient", "_id", "_lastUpdated"}, "conditional": False}
+
+
+def test_an_ehr_that_finds_nothing_by_identifier(database, clock):
+    """What a patient has is looked through instead, and after a lost answer it is there once."""
+    clinic = _hospital(database, clock, None, STRICT)
+    clinic.wire.faults.extend([""] * 60 + ["drop"] + [""] * 40 + ["drop"])
+
+    for _ in range(6):
+        clinic.drain()
+        clock.sleep(400)
+
+    assert {one.state for one in clinic.deliveries()} == {"delivered"}
+    counts = {}
+    for kind, one in clinic.everything():
+        name = (kind, orjson.dumps(one.get("identifier") or one["meta"].get("tag")))
+        counts[name] = counts.get(name, 0) + 1
+    assert {name for name, count in counts.items() if count > 1} == set()
+    paths = [path for _, path in clinic.wire.seen]
+    assert not any("identifier=" in path for path in paths)
+    assert any("/Goal?patient=" in path for path in paths)
+    assert clinic.settle() <= 1
+
+
+def test_what_cannot_be_looked_for_is_not_written_twice(database, clock):
+    """Without any search a lost answer is a person's to settle, not a reason to send again."""
+    clinic = _hospital(database, clock, None, {"searches": set(), "conditional": False})
+    clinic.wire.faults.extend(["", "drop"])
+
+    clinic.drain()
+    clock.sleep(400)
+    clinic.drain()
+
+    (held,) = [one for one in clinic.deliveries() if one.category == "unsupported"]
+    assert "cannot be looked for at this EHR" in held.reason
+    assert clinic.wire.seen[1][0] == "POST"
+
+
+def test_an_id_of_ours_where_the_ehr_lets_us_choose(database, clock):
+    """Update without create, but with updateCreate: the same PUT however often it is made."""
+    takes = dict.fromkeys(clinic_sides.TYPES, READS | {"update"})
+    clinic = clinic_sides.clinic(database, clock, takes=takes, ehr=STRICT)
+    real = clinic.fhir.handle("GET", "/metadata", "", {}, b"").body
+    for one in real["rest"][0]["resource"]:
+        one["updateCreate"] = True
+    clinic.fhir._capability = lambda: real
+    clinic.fhir._update_creates = True
+    clinic.accept(next(one for one in shipped_clinic.records() if one["type"] == "organization"))
+
+    assert clinic.drain() == ["delivered"]
+    assert clinic.wire.writes[0][0] == "PUT"
+    assert clinic.wire.writes[0][1].startswith("/Organization/organization.")
