@@ -8,6 +8,7 @@ from fhirsvc.cli.house import house
 from fhirsvc.cli.output import json_option, say_json
 from fhirsvc.cli.sync_pull import pull
 from fhirsvc.cli.sync_show import replay, show
+from fhirsvc.services.operate import Status
 from fhirsvc.store.tables import STATES
 
 UNSETTLED = ("held", "dead")
@@ -29,10 +30,13 @@ def status(as_json: bool) -> None:
     for one in found:
         counts = {state: one.counts.get(state, 0) for state in STATES}
         if as_json:
-            say_json({"connection": one.connection.name, "state": one.connection.state, **counts})
+            told = {"connection": one.connection.name, "state": one.connection.state, **counts}
+            told |= {**one.waits, "failures": one.connection.failures}
+            say_json({**told, "rests_s": round(one.rests_s, 1), "reading": one.reading})
         else:
             said = ", ".join(f"{number:,} {state}" for state, number in counts.items() if number)
             click.echo(f"{one.connection.name} ({one.connection.state}): {said or 'nothing'}")
+            _say_trouble(one)
     if as_json:
         return
     for delivery in stuck:
@@ -90,6 +94,18 @@ def retry(delivery_id: int, as_json: bool) -> None:
     with house() as wiring:
         wiring.operator.retry(delivery_id)
     _say(as_json, {"delivery": delivery_id, "state": "pending"}, f"delivery {delivery_id}: pending")
+
+
+def _say_trouble(one: Status) -> None:
+    """What a person should know of a connection beside its counts."""
+    if one.connection.failures and one.rests_s:
+        failed = one.connection.failures
+        click.echo(f"  it failed {failed} times in a row; tried again in {one.rests_s:.0f} s")
+    for name, where in (("conflicts", "conflicts list"), ("review", "review list")):
+        if one.waits[name]:
+            click.echo(f"  {one.waits[name]} to decide: fhirsvc {where}")
+    for kind, reason in one.reading.items():
+        click.echo(f"  {kind} was not read: {reason}")
 
 
 sync.add_command(show)

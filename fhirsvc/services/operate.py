@@ -15,7 +15,16 @@ from fhirsvc.services.arranging import kept
 from fhirsvc.services.inbound import Inbound
 from fhirsvc.services.ports import Clock
 from fhirsvc.services.publish import Publisher
-from fhirsvc.store import agreements, conflicts, connections, deliveries, links, queue
+from fhirsvc.store import (
+    agreements,
+    conflicts,
+    connections,
+    cursors,
+    deliveries,
+    inbox,
+    links,
+    queue,
+)
 from fhirsvc.store.agreements import Dispatch
 from fhirsvc.store.conflicts import Conflict, Resolution
 from fhirsvc.store.connections import Connection, NewConnection
@@ -36,10 +45,17 @@ def _check(new: NewConnection) -> None:
 
 @dataclass(frozen=True)
 class Status:
-    """A connection and how many of its deliveries are in each state."""
+    """A connection and how many of its deliveries are in each state.
+
+    ``waits`` are what somebody has to look at: open conflicts and what came in. ``reading`` says of
+    each resource type that could not be read why; ``rests_s`` is how long nothing will be sent.
+    """
 
     connection: Connection
     counts: dict[str, int]
+    waits: dict[str, int]
+    reading: dict[str, str]
+    rests_s: float
 
 
 @dataclass(frozen=True)
@@ -133,7 +149,21 @@ class Operator:
         """Every connection with its counts."""
         with self._database.read() as tx:
             counted = queue.status(tx)
-            return [Status(one, counted.get(one.id, {})) for one in connections.everyone(tx)]
+            came, clashes = inbox.counts(tx), conflicts.counts(tx)
+            now = self._clock()
+            return [
+                Status(
+                    one,
+                    counted.get(one.id, {}),
+                    {
+                        "conflicts": clashes.get(one.id, 0),
+                        "review": came.get((one.id, "review"), 0),
+                    },
+                    {c.resource_type: c.reason for c in cursors.every(tx, one.id) if c.reason},
+                    max(0.0, one.rest_until - now),
+                )
+                for one in connections.everyone(tx)
+            ]
 
     def retry(self, delivery_id: int) -> None:
         """Send a held or dead delivery again; what has gone at the EHR is made anew there.

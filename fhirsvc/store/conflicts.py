@@ -161,6 +161,16 @@ def find(
     return [_of(row) for row in tx.execute(query)]
 
 
+def counts(tx: sa.Connection) -> dict[int, int]:
+    """How many conflicts are open, by connection."""
+    rows = tx.execute(
+        sa.select(conflict.c.connection_id, sa.func.count())
+        .where(conflict.c.state == "open")
+        .group_by(conflict.c.connection_id)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 def _values(clash: Clash) -> dict[str, Any]:
     found: dict[str, Any] = {"path": clash.path[:500], "owner": clash.owner}
     found["base"] = _text(clash.base)
