@@ -94,6 +94,10 @@ class Judge:
         """Whether something at a path or below it is disputed or resolved."""
         return bool(self.watched) and any(is_at(one, path) for one in self.watched)
 
+    def asks(self, path: str) -> bool:
+        """Whether just this element is disputed or resolved: then only equal values agree."""
+        return bool(self.watched) and (path in self.disputed or path in self.resolved)
+
     def decide(self, path: str, owner: Owner | None, v: Four, moved: Moved, out: Outcomes) -> Pair:
         """One element."""
         told = self.told

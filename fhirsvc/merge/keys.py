@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
 from fhirsvc.fhir.definitions import Element
+from fhirsvc.merge.owners import Place
 from fhirsvc.merge.values import ATOMIC, Object, Sameness, coding_key, elements
 
 Key = tuple[Any, ...]
+_NAME = re.compile(r"[A-Za-z0-9._/:#-]{1,120}")  # what may stand in a path
 _REFERS = ("Reference", "CodeableConcept", "Coding", "Identifier")
 _MOST_FACTS = 200  # of one item: likeness needs no more
 
@@ -42,7 +45,8 @@ class Keys:
         codes = tuple(key for key in found if key[1] != "Reference")
         return tuple(found) or None, refers or None, codes or None
 
-    def _anchors(self, kind: str, item: Object, depth: int = 0) -> Iterator[Key]:
+    def _anchors(self, kind: str, item: Object, around: tuple[str, ...] = ()) -> Iterator[Key]:
+        """``(path, type, key)`` of the codes and references of an item, also one level down."""
         known = elements(kind)
         for name, value in sorted(item.items()):
             element = known.get(name)
@@ -51,9 +55,9 @@ class Keys:
             if element.type in _REFERS:
                 key = self.atom(element.type, value)
                 if key is not None:
-                    yield name, element.type, key
-            elif depth == 0 and element.type not in ATOMIC:
-                yield from self._anchors(element.type, value, 1)
+                    yield (*around, name), element.type, key
+            elif not around and element.type not in ATOMIC:
+                yield from self._anchors(element.type, value, (name,))
 
     def atom(self, kind: str, item: Object) -> Key | None:
         """The key of a value that is one thing; None where it says nothing."""
@@ -147,25 +151,49 @@ class Keys:
             }
         return [self._bare(one) for one in node] if isinstance(node, list) else node
 
+    def name(self, kind: str, item: Any, place: Place) -> str:
+        """What an item is called in a path: its id, or codes, systems and digests, never its words.
 
-def name_of(kind: str, item: Any, keys: Keys, *, closed: bool) -> str:
-    """What an item is called in a path: its id, or codes, systems and digests; never its words.
+        Where there is one item of each sort, an item keeps its name when its value changes.
+        """
+        stated = {"Extension": "url"}.get(kind, "linkId")
+        for name in ("id", stated):
+            if isinstance(item, dict) and isinstance(item.get(name), str):
+                return _safe(item[name])
+        atom = kind in ATOMIC or kind == "CodeableConcept" or not isinstance(item, dict)
+        if not atom:
+            coded = [a for a in self._anchors(kind, item) if a[1] != "Reference"]
+            if place.items is None:
+                coded = [a for a in coded if _at(place, a[0]).is_constant]
+            if coded:
+                return _safe(str(_last(coded[0][2])))
+        if place.items is None and (sort := self.sort_of(kind, item)) is not None:
+            return " ".join(_safe(str(part).rstrip("/").rpartition("/")[2]) for part in sort)
+        key = next((key for key in self.of(kind, item) if key is not None), ("?",))
+        if kind == "Reference" and key[0] == "to":
+            return _safe(str(key[1]).rpartition("/")[2])
+        return _digest(key)
 
-    In a closed list, where there is one item of each sort, an item keeps its name when its value
-    changes.
-    """
-    if isinstance(item, dict) and isinstance(item.get("id"), str):
-        return str(item["id"])
-    if isinstance(item, dict) and isinstance(item.get("linkId"), str):
-        return str(item["linkId"])
-    if kind == "Extension" and isinstance(item, dict) and isinstance(item.get("url"), str):
-        return str(item["url"])
-    sort = keys.sort_of(kind, item) if closed else None
-    if sort is not None:
-        return " ".join(str(part).rstrip("/").rpartition("/")[2] for part in sort)
-    key = next((key for key in keys.of(kind, item) if key is not None), ("?",))
-    if kind == "Reference" and key[0] == "to":
-        return str(key[1]).rpartition("/")[2]
+
+def _last(key: Any) -> Any:
+    """The code in the key of a concept, coding or identifier."""
+    while isinstance(key, tuple):
+        key = key[-1]
+    return key
+
+
+def _at(place: Place, steps: tuple[str, ...]) -> Place:
+    for step in steps:
+        place = place.below(step)
+    return place
+
+
+def _safe(name: str) -> str:
+    """A name as it is where it may be an id or a code, else its digest."""
+    return name if _NAME.fullmatch(name) else _digest(name)
+
+
+def _digest(key: Any) -> str:
     return hashlib.sha256(repr(key).encode("utf-8", "replace")).hexdigest()[:12]
 
 

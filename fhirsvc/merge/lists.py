@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from fhirsvc.fhir.definitions import Element
 from fhirsvc.merge.decide import Four, Moved, Outcomes, Pair
-from fhirsvc.merge.keys import name_of, told
+from fhirsvc.merge.keys import told
 from fhirsvc.merge.match import Cluster, Item, Pairing, clusters
 from fhirsvc.merge.owners import Owner, Place
 from fhirsvc.merge.result import Step
 from fhirsvc.merge.units import Units
 
 Listed = tuple[float, int, Any]  # place in the EHR's list, else in ours; and the item
+
+
+@dataclass(frozen=True)
+class Own:
+    """What of a list decides about items that only the EHR has."""
+
+    place: Place
+    sorts: set[Hashable]  # what the record says already, where there is one item of each sort
+    claimed: bool  # lines tell such items from others
+    others: Counter[Hashable]  # sorts of what the EHR had and we never said
 
 
 class Lists(Units):
@@ -74,73 +86,97 @@ class Lists(Units):
         send: list[Listed],
         record: list[Listed],
     ) -> None:
-        items = Four(*[[Item(x, element.type, self.keys) for _, x in side] for side in parts])
-        closed = place.items is None
+        kind, closed = element.type, place.items is None
+        items = Four(*[[Item(x, kind, self.keys) for _, x in side] for side in parts])
+        items.s.extend(self._open(kind, path, items, place))
         found = clusters(*items, closed=closed, first=self.judge.first)
-        names = self._names(element.type, path, items, found, closed=closed)
+        names = self._names(kind, path, items, found, place)
         self._force(items, found, names)
+        told_apart = any(told(element, x.value) is not None for side in items for x in side)
+        own = Own(
+            place,
+            sorts={x.sort for x in items.o} if closed else set(),
+            claimed=closed and told_apart and place.explicit,
+            others=Counter(items.h[c.h].sort for c in found if _theirs(c) and c.h is not None),
+        )
         for one in found:
-            if one.t is None and one.o is None and one.s is None:
-                continue  # the EHR's own, and gone
-            v = _values(one, items)
-            mine, back = self._item(element.type, names[id(one)], place, v)
+            name, v = names[id(one)], _values(one, items)
+            if v.s is None and v.o is None and not self.judge.watches(name):
+                mine, back = self._own(name, v, own, None if one.t is None else items.t[one.t].sort)
+            else:
+                mine, back = self._item(kind, name, place, v)
+                if mine is not None and v == Four(v.s, None, v.o, None) and v.s == v.o:
+                    mine = self._again(items.o[one.o or 0].sort, own, mine)
             theirs = None if one.t is None else parts.t[one.t][0]
             ours = None if one.o is None else parts.o[one.o][0]
             _add(send, mine, theirs, ours)
             _add(record, back, ours, theirs)
 
+    def _open(self, kind: str, path: str, items: Four, place: Place) -> list[Item]:
+        """Items of open conflicts that are gone here, as both once agreed on them."""
+        if not self.judge.disputed:
+            return []
+        known = {self.keys.name(kind, x.value, place) for x in (*items.s, *items.o)}
+        found = []
+        for at, base in self.judge.disputed.items():
+            if at.startswith(f"{path}[") and isinstance(base, dict):
+                name = self.keys.name(kind, base, place)
+                if at == f"{path}[{name}]" and name not in known:
+                    found.append(Item(base, kind, self.keys))
+        return found
+
     def _item(self, kind: str, path: str, place: Place, v: Four) -> Pair:
         """One item: who owns it depends on whether it comes, goes or changes."""
-        if v.s is None and v.o is None:
-            return self._own(kind, path, place, v)
         both = v.o is not None and v.t is not None
         owner = place.within if both or place.items is None else place.items
         return self.one(kind, path, place, v, owner)
 
-    def _own(self, kind: str, path: str, place: Place, v: Four) -> Pair:
+    def _again(self, sort: Hashable, own: Own, item: Any) -> Any:
+        """An item that the EHR dropped, unless it may have stored it as something else."""
+        if own.others[sort]:
+            own.others[sort] -= 1
+            return None
+        return item
+
+    def _own(self, path: str, v: Four, own: Own, sort: Hashable) -> Pair:
         """An item that only the EHR has.
 
-        In a list that a line fills from a list it is an item for the record; in any other list it
-        is the EHR's own, which the record may read unless the element is ours alone.
+        In a list that a line fills from a list it is an item for the record. In any other list it
+        is the EHR's own, unless lines tell such items apart. The record may read it where the
+        element is not ours alone, and the record says none of that sort already.
         """
-        owner = place.within if place.items is None else place.items
-        told, first = self.judge.told, self.judge.first
+        told, first, listed = self.judge.told, self.judge.first, own.place.items
+        owner = own.place.within if listed is None else listed
         if v.t is None:
             return None, None
         came = v.h is None
-        changed = came or not self.same.alike(v.h, v.t)
-        if place.items is None or first:
-            if owner == "us" and not (first and place.items is not None):
-                return v.t, None
-            if changed:
-                told.taken.append(Step(path, None, v.t))
-            return v.t, v.t
-        if came and owner == "us":
+        ours = owner == "us" and not (first and listed is not None)
+        if came and ours and not first and (listed is not None or own.claimed):
             told.kept.append(Step(path, v.t, None))
             return None, None
-        if owner == "us":
+        if ours or sort in own.sorts:
             return v.t, None
-        if changed:
+        if came or not self.same.alike(v.h, v.t):
             told.taken.append(Step(path, None, v.t))
         return v.t, v.t
 
     def _names(
-        self, kind: str, path: str, items: Four, found: list[Cluster], *, closed: bool
+        self, kind: str, path: str, items: Four, found: list[Cluster], place: Place
     ) -> dict[int, str]:
         """What each thing is called, ours first, so that names are the same in every round."""
         end = len(items.o) + len(items.s)
 
-        def place(one: Cluster) -> tuple[int, int]:
+        def order(one: Cluster) -> tuple[int, int]:
             mine = one.o if one.o is not None else one.s
             theirs = one.t if one.t is not None else one.h
             return end if mine is None else mine, theirs or 0
 
         counts: dict[str, int] = {}
         names = {}
-        for one in sorted(found, key=place):
+        for one in sorted(found, key=order):
             sides = ((one.o, items.o), (one.s, items.s), (one.h, items.h), (one.t, items.t))
             item = next(side[i].value for i, side in sides if i is not None)
-            name = name_of(kind, item, self.keys, closed=closed)
+            name = self.keys.name(kind, item, place)
             counts[name] = counts.get(name, 0) + 1
             more = f"#{counts[name]}" if counts[name] > 1 else ""
             names[id(one)] = f"{path}[{name}{more}]"
@@ -155,7 +191,7 @@ class Lists(Units):
             c for c in found
             if c.h is None and c.t is None and c.o is not None and judge.watches(names[id(c)])
         ]  # fmt: skip
-        theirs = [c for c in found if c.s is None and c.o is None and c.t is not None]
+        theirs = [c for c in found if _theirs(c) and c.t is not None]
         if not alone or not theirs:
             return
         pairing = Pairing(
@@ -183,7 +219,7 @@ class Lists(Units):
                 if one.t is not None:
                     _add(send, (None, _at(beside, one.t)), one.t, None)
                 continue
-            name = f"{path}[{name_of(element.type, _first(four), self.keys, closed=False)}]"
+            name = f"{path}[{self.keys.name(element.type, _first(four), place)}]"
             moved = Moved(four.s != four.o, four.h != four.t, four.o == four.t)
             still = self.filled(four.t, four.o), four.o if four.o is not None else four.t
             out = Outcomes((four.o,) * 2, (four.t,) * 2, still, (four.t, four.o))
@@ -198,6 +234,10 @@ class Lists(Units):
 
 def _any(parts: Four) -> bool:
     return bool(parts.s or parts.o)
+
+
+def _theirs(one: Cluster) -> bool:
+    return one.s is None and one.o is None
 
 
 def _values(one: Cluster, items: Four) -> Four:

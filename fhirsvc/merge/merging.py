@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from fhirsvc.errors import Finding
 from fhirsvc.merge.decide import Four, Judge, Moved, Outcomes, Pair, is_at
-from fhirsvc.merge.lists import Listed
-from fhirsvc.merge.owners import Owner, Owners, Place
+from fhirsvc.merge.lists import Listed, Own
+from fhirsvc.merge.owners import Owner, Owners
 from fhirsvc.merge.result import Conflict, Merged, Resolution, Resource, Told
 from fhirsvc.merge.values import Object, Sameness
 from fhirsvc.merge.walk import Walk
@@ -109,7 +109,7 @@ class _Following(Walk):
     def names(self, v: Four) -> list[str]:
         return list(dict.fromkeys((*v.s, *v.o)))
 
-    def _own(self, kind: str, path: str, place: Place, v: Four) -> Pair:
+    def _own(self, path: str, v: Four, own: Own, sort: Hashable) -> Pair:
         return None, None
 
     def _foreign(self, parts: Four, send: list[Listed], record: list[Listed]) -> None:

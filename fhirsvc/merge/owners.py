@@ -54,6 +54,12 @@ class Place:
             self._within = joined(moving) or joined(fixed) or self.inherited
         return self._within
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether only constants are written here."""
+        moving, fixed = self._all()
+        return joined(moving) is None and joined(fixed) is not None
+
     def _all(self) -> tuple[list[Owner | None], list[Owner | None]]:
         moving, fixed = [self.line], [self.constant]
         for place in self._below.values():

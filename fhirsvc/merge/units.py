@@ -75,8 +75,8 @@ class Units:
         names = self._core(place, v)
         core = Four(*[_only(x, names) for x in v])
         shown = place.below("display").explicit
-        lost = {n for n in v.s or () if v.h is not None and n not in v.h}
         same = self.same.same
+        lost = set[str]() if self.judge.asks(path) else self._lost(v)
         moved = Moved(
             not same(kind, core.s, core.o, shown=shown),
             not same(kind, core.h, core.t, shown=shown),
@@ -98,6 +98,13 @@ class Units:
             apart=({**sent, **there}, {**back, **here}),
         )
         return self.judge.decide(path, owner, v, moved, out)
+
+    def _lost(self, v: Four) -> set[str]:
+        """Elements that we say as before, and that the EHR never kept."""
+        if v.s is None or v.h is None or v.o is None:
+            return set()
+        alike = self.same.alike
+        return {n for n, x in v.s.items() if n not in v.h and alike(x, v.o.get(n))}
 
     def _core(self, place: Place, v: Four) -> frozenset[str]:
         """The elements of a value that this house says, or that a line would read."""
@@ -138,7 +145,8 @@ class Units:
         if v.s is None and v.o is None and not place.explicit:
             return v.t, v.t
         s, h, o, t = [_coded(x) for x in v]
-        lost = s.keys() - h.keys() if v.h is not None else set[Any]()
+        kept = v.h is None or self.judge.asks(path)
+        lost = set[Any]() if kept else s.keys() - h.keys()
         gone = s.keys() - o.keys()
         mine = s.keys() & h.keys()
         wanted = o.keys() - lost
@@ -154,7 +162,9 @@ class Units:
             stays = [c for k, c in t.items() if k in h and k not in gone]
             ours = [*stays, *(c for k, c in o.items() if k not in t or k not in h)] or None
         back = v.o if v.o is not None else v.t
-        again = [c for k, c in o.items() if k in lost and k not in t] if self.fill else []
+        shown = {c.get("display") for c in t.values() if "code" not in c}  # its code was dropped
+        lacks = [c for k, c in o.items() if k in lost and k not in t]
+        again = [c for c in lacks if c.get("display") not in shown - {None}] if self.fill else []
         still = [*(v.t or ()), *again] or None
         if v.t is None and not moved.we:
             still = self.filled(None, v.o)

@@ -189,7 +189,7 @@ class Walk(Lists):
     def part(self, kind: str, path: str, place: Place, v: Four, owner: Owner | None) -> Pair:
         """An object with elements of their own: there or not as a whole, else gone through."""
         judge = self.judge
-        is_open = bool(judge.watched) and (path in judge.disputed or path in judge.resolved)
+        is_open = judge.asks(path)
         gone = v.o is None and v.s is not None
         if v.t is None or gone or is_open:
             found = self.presence(kind, path, place, v, owner)

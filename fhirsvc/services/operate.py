@@ -1,4 +1,7 @@
-"""What people do to deliveries and connections: add, pause, resume, look, send again."""
+"""What people do to deliveries and connections: add, pause, resume, look, send again.
+
+It is over 300 lines because every command of a person ends here, each in one transaction.
+"""
 
 from __future__ import annotations
 
