@@ -32,7 +32,7 @@ def pull(ctx: click.Context, name: str, compare: bool, as_json: bool) -> None:
                 if not cursors.hurry(tx, connection.id, wiring.clock(), compare=compare):
                     message = "it is not read; see --poll of `fhirsvc connect set`"
                     raise FhirsvcError(Category.UNSUPPORTED, message, f"connection {name}")
-            puller.again()
+            puller.again(connection.id)
             while (one := puller.next(connection.id)) is not None:
                 found.append(one)
         finally:

@@ -6,7 +6,9 @@ Each connection is read by one thread at a time, so that a slow EHR delays nobod
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -14,11 +16,12 @@ import structlog
 from fhirsvc.services.ports import Clock
 from fhirsvc.services.pull import Puller
 from fhirsvc.services.reading import Pulled
-from fhirsvc.store import cursors
+from fhirsvc.store import cursors, inbox
 from fhirsvc.store.database import Database
 
 THREADS = 4
 PREPARE_S = 30.0
+_WATCHES = 0  # no connection has this id
 log = structlog.get_logger("fhirsvc.intake")
 
 
@@ -71,30 +74,37 @@ class Intake:
         now = self._clock()
         if now - self._prepared >= PREPARE_S:
             self._puller.prepare()
-            self._watcher.tend()
+            self._begin(_WATCHES, self._watcher.tend)
             self._prepared = now
-        self._puller.again()
         with self._database.read() as tx:
-            due = cursors.due(tx, now)
-        for connection_id in due:
-            with self._lock:
-                if connection_id in self._busy:
-                    continue
-                self._busy.add(connection_id)
-            self._pool.submit(self._read, connection_id)
+            due = {*cursors.due(tx, now), *inbox.expecting(tx, now)}
+        for connection_id in sorted(due):
+            self._begin(connection_id, partial(self._read, connection_id))
 
-    def _read(self, connection_id: int) -> None:
+    def _begin(self, what: int, work: Callable[[], None]) -> None:
+        """Do something in a thread of its own, unless it is being done."""
+        with self._lock:
+            if what in self._busy:
+                return
+            self._busy.add(what)
+        self._pool.submit(self._do, what, work)
+
+    def _do(self, what: int, work: Callable[[], None]) -> None:
         try:
-            while not self._stop.is_set():
-                pulled = self._puller.next(connection_id)
-                if pulled is None:
-                    return
-                _tell(connection_id, pulled)
+            work()
         except Exception as error:
-            log.error("pull_broke", connection=connection_id, error=type(error).__name__)
+            log.error("intake_broke", connection=what, error=type(error).__name__)
         finally:
             with self._lock:
-                self._busy.discard(connection_id)
+                self._busy.discard(what)
+
+    def _read(self, connection_id: int) -> None:
+        self._puller.again(connection_id)
+        while not self._stop.is_set():
+            pulled = self._puller.next(connection_id)
+            if pulled is None:
+                return
+            _tell(connection_id, pulled)
 
 
 def _tell(connection_id: int, pulled: Pulled) -> None:

@@ -106,11 +106,10 @@ class Puller:
 
         def note(tx: sa.Connection) -> None:
             cursors.failed(tx, cursor, pulled.reason, now + delay)
-            if decision.rests:
-                wait = max(decision.delay, backoff(connection.failures, self.luck()))
-                connections.rest(tx, connection.id, now + wait)
 
         self.database.run(note, durable=False)
+        if decision.rests:
+            self._rest(connection, decision)
         log.warning(
             "pull_failed",
             connection=connection.id,
@@ -119,23 +118,33 @@ class Puller:
         )
         return pulled
 
-    def again(self, limit: int = 50) -> int:
-        """Look again at what was hinted at, or could not be taken in at once; returns how many."""
+    def again(self, connection_id: int, limit: int = 200) -> int:
+        """Look again at what was hinted at, or could not be taken in at once; returns how many.
+
+        An EHR that does not answer is left alone: the rest of what waits is looked at later.
+        """
         now = self.clock()
         with self.database.read() as tx:
-            items = inbox.waiting(tx, now, limit)
-            known = {one.id: one for one in connections.everyone(tx)}
-        for item in items:
-            connection = known[item.connection_id]
+            connection = connections.by_id(tx, connection_id)
+            items = inbox.waiting(tx, connection_id, now, limit)
+        if connection.state != "active" or connection.rest_until > now:
+            return 0
+        for number, item in enumerate(items, start=1):
             wait = 2.0 * 2.0 ** min(item.attempts, 9)
             with self.database.write(durable=False) as tx:
                 inbox.postpone(tx, item.id, now + wait)
-            if connection.state != "active" or connection.rest_until > now:
-                continue
             reader = Reader(self.client_for(connection), item.correlation_id, self.clock)
             found = reader.by_id(item.resource_type, item.remote_id)
             self._looked(connection, item, found)
+            if isinstance(found, Decision) and found.rests:
+                self._rest(connection, found)
+                return number
         return len(items)
+
+    def _rest(self, connection: Connection, decision: Decision) -> None:
+        wait = max(decision.delay, backoff(connection.failures, self.luck()))
+        until = self.clock() + wait
+        self.database.run(lambda tx: connections.rest(tx, connection.id, until), durable=False)
 
     def _looked(self, connection: Connection, item: inbox.Item, found: Remote | Decision) -> None:
         now = self.clock()

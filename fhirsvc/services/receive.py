@@ -153,6 +153,9 @@ class Receiver:
             return Taken("echo", record=(link.record_type, link.record_id))
         if resource_type == "Patient" and (moved := _replaced_by(remote.body)):
             return self._move(connection, arrival, link, moved)
+        if link.rung != "native":
+            # The EHR's own, or what stands in for ours: neither is what the record says.
+            return Taken("passed", "not a resource of ours", (link.record_type, link.record_id))
         return self._into(connection, arrival, link, remote)
 
     def _into(self, connection: Connection, arrival: Arrival, link: Link, remote: Remote) -> Taken:

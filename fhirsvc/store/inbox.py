@@ -169,11 +169,25 @@ def resolve(tx: sa.Connection, item_id: int, state: str, by: str, reason: str, n
     tx.execute(sa.update(inbox).where(inbox.c.id == item_id).values(**values, body=None))
 
 
-def waiting(tx: sa.Connection, now: float, limit: int = 100) -> list[Item]:
-    """What waits for another look that is due."""
+def expecting(tx: sa.Connection, now: float) -> list[int]:
+    """Ids of the connections of which something waits for another look that is due."""
+    query = (
+        sa.select(inbox.c.connection_id)
+        .where(inbox.c.state == "waiting", inbox.c.next_at <= now)
+        .distinct()
+    )
+    return list(tx.execute(query).scalars())
+
+
+def waiting(tx: sa.Connection, connection_id: int, now: float, limit: int = 100) -> list[Item]:
+    """What of a connection waits for another look that is due."""
     query = (
         sa.select(*COLUMNS)
-        .where(inbox.c.state == "waiting", inbox.c.next_at <= now)
+        .where(
+            inbox.c.connection_id == connection_id,
+            inbox.c.state == "waiting",
+            inbox.c.next_at <= now,
+        )
         .order_by(inbox.c.next_at, inbox.c.id)
         .limit(limit)
     )

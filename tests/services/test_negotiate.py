@@ -217,3 +217,20 @@ def test_an_id_of_ours_where_the_ehr_lets_us_choose(database, clock):
     assert clinic.drain() == ["delivered"]
     assert clinic.wire.writes[0][0] == "PUT"
     assert clinic.wire.writes[0][1].startswith("/Organization/organization.")
+
+
+def test_the_hospitals_own_patient_is_left_as_it_is(hospital):
+    """What we only matched is not ours: an edit of it changes no record, and is not overwritten."""
+    patient = _patient(hospital)
+    hospital.drain()
+    before = hospital.record("client", CLIENT)
+    hospital.fhir._takes = {**hospital.fhir._takes, "Patient": WRITES}
+    body = hospital.edit("Patient", CLIENT, lambda one: one.update(gender="unknown"))
+    assert body == patient
+
+    taken = hospital.look("Patient", patient)
+
+    assert (taken.state, taken.version) == ("passed", None)
+    assert hospital.record("client", CLIENT) == before
+    assert hospital.drain() == []
+    assert hospital.remote("Patient", CLIENT)["gender"] == "unknown"

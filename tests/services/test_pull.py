@@ -251,6 +251,6 @@ def test_a_hint_is_read_again(clinic):
     heard = watcher.hear("hospital", "s3cret", lie, "")
 
     assert (heard.kind, heard.hints) == ("resource", 1)
-    assert clinic.puller.again() == 1
+    assert clinic.puller.again(clinic.connection.id) == 1
     assert clinic.record("goal", goal)["statement"] == "Their aim"
     assert clinic.inbox("waiting") == []
