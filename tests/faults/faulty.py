@@ -180,14 +180,14 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "reset after":
             self._reset()
         elif fault == "answer lost" or fault.startswith("index lag"):
-            time.sleep(0.5)
+            time.sleep(1.8)
             self.close_connection = True
         elif fault == "slow drip":
             self._head(reply.status, len(body))
             for byte in body[:8]:
                 self.wfile.write(bytes([byte]))
                 self.wfile.flush()
-                time.sleep(0.08)
+                time.sleep(0.3)
             self.close_connection = True
         elif fault == "truncated body":
             self._head(reply.status, len(body))

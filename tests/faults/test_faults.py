@@ -32,7 +32,7 @@ UPDATE = os.environ.get("FHIRSVC_UPDATE_GOLDENS") == "1"
 WRITES = ("create", "update", "delete", "batch")
 # Faults of a batch's own answer have no meaning elsewhere.
 ONLY_BATCH = ("partial batch", "batch out of order")
-LIMITS = Limits(connect_s=1.0, read_s=0.3, body_bytes=2_000_000)
+LIMITS = Limits(connect_s=5.0, read_s=1.5, body_bytes=2_000_000)
 BATCH = orjson.dumps({"interactions": ["batch"]}).decode()
 BATCHED = ("aftercare_plan", "aftercare-new")
 DELIVERED = (
