@@ -71,7 +71,7 @@ class LinkJournal:
         now = self._clock()
 
         def note(tx: sa.Connection) -> int:
-            if connections.by_id(tx, self._taken.connection_id).state == "stopped":
+            if connections.state_of(tx, self._taken.connection_id) == "stopped":
                 raise StoppedError
             link_id = self._linked(tx).id
             sent = Dispatch(link_id, now, self._mappings, wanted.hash, dict(wanted.body))

@@ -18,6 +18,14 @@ from fhirsvc.store.tables import connection, refusal
 AUTHS = ("none", "basic", "bearer", "oauth2", "smart")
 STATES = ("active", "paused", "stopped")
 _JSON = ("options", "tls", "rungs", "inbound")
+# Every turn runs these: making a statement costs more than running it.
+_BY_ID = sa.select(connection).where(connection.c.id == sa.bindparam("known_as"))
+_STATE_OF = sa.select(connection.c.state).where(connection.c.id == sa.bindparam("known_as"))
+_ANSWERED = (
+    sa.update(connection)
+    .where(connection.c.id == sa.bindparam("known_as"), connection.c.failures > 0)
+    .values(failures=0)
+)
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 
 
@@ -152,11 +160,16 @@ def get(tx: sa.Connection, name: str) -> Connection:
 
 def by_id(tx: sa.Connection, connection_id: int) -> Connection:
     """The connection with this id; NOT_FOUND when there is none."""
-    row = tx.execute(sa.select(connection).where(connection.c.id == connection_id))
-    found = row.mappings().first()
+    found = tx.execute(_BY_ID, {"known_as": connection_id}).mappings().first()
     if found is None:
         raise FhirsvcError(Category.NOT_FOUND, "no such connection", f"connection {connection_id}")
     return _of(found)
+
+
+def state_of(tx: sa.Connection, connection_id: int) -> str | None:
+    """Whether a connection is active, paused or stopped; None when there is none with this id."""
+    found: str | None = tx.execute(_STATE_OF, {"known_as": connection_id}).scalar()
+    return found
 
 
 def everyone(tx: sa.Connection) -> list[Connection]:
@@ -230,8 +243,4 @@ def rest(tx: sa.Connection, connection_id: int, until: float) -> None:
 
 def answered(tx: sa.Connection, connection_id: int) -> None:
     """The connection works: forget its failures."""
-    tx.execute(
-        sa.update(connection)
-        .where(connection.c.id == connection_id, connection.c.failures > 0)
-        .values(failures=0)
-    )
+    tx.execute(_ANSWERED, {"known_as": connection_id})

@@ -22,6 +22,20 @@ CHUNK = 1000  # ids in one statement: databases limit the number of parameters
 # What a delivery waits for: ("link", "Patient", "client.c-001") or ("record", "client", "c-001").
 Wait = tuple[str, str, str]
 UNSENT = ("pending", "held", "dead")
+# Every write that makes something runs these: making a statement costs more than running it.
+_WAITING = (
+    sa.select(delivery_wait.c.delivery_id)
+    .where(
+        sa.tuple_(delivery_wait.c.kind, delivery_wait.c.type, delivery_wait.c.id).in_(
+            sa.bindparam("came", expanding=True)
+        )
+    )
+    .distinct()
+)
+_WAITING_ON = _WAITING.join(delivery, delivery.c.id == delivery_wait.c.delivery_id).where(
+    delivery.c.connection_id == sa.bindparam("waiting_on")
+)
+_RECORD = sa.insert(delivery_event)
 
 
 @dataclass(frozen=True)
@@ -126,13 +140,11 @@ def release(
     wanted = sorted(set(came))
     if not wanted:
         return 0
-    target = sa.tuple_(delivery_wait.c.kind, delivery_wait.c.type, delivery_wait.c.id)
-    waiting = sa.select(delivery_wait.c.delivery_id).where(target.in_(wanted))
-    if connection_id is not None:
-        waiting = waiting.join(delivery, delivery.c.id == delivery_wait.c.delivery_id).where(
-            delivery.c.connection_id == connection_id
-        )
-    return wake(tx, list(tx.execute(waiting.distinct()).scalars()), now)
+    if connection_id is None:
+        waiting = tx.execute(_WAITING, {"came": wanted})
+    else:
+        waiting = tx.execute(_WAITING_ON, {"came": wanted, "waiting_on": connection_id})
+    return wake(tx, list(waiting.scalars()), now)
 
 
 def wake(tx: sa.Connection, ids: Sequence[int], now: float) -> int:
@@ -265,7 +277,7 @@ def record_events(
         if step not in TRANSITIONS and not (change.reopens and step == REOPENING):
             raise AssertionError(f"no transition from {before!r} to {change.state!r}")
     tx.execute(
-        sa.insert(delivery_event),
+        _RECORD,
         [
             {
                 "delivery_id": delivery_id,

@@ -16,6 +16,28 @@ from fhirsvc.store.tables import attempt, link
 Local = tuple[str, str]  # resource type, local id
 # What a Link is made of; the bodies of the last agreement are read when they are needed.
 COLUMNS = [one for one in link.c if one.name not in ("said", "held")]
+# Every turn runs these: making a statement costs more than running it.
+_OF = sa.select(*COLUMNS).where(
+    link.c.connection_id == sa.bindparam("linked_on"),
+    sa.tuple_(link.c.resource_type, link.c.local_id).in_(sa.bindparam("locals", expanding=True)),
+)
+_OF_RECORD = (
+    sa.select(*COLUMNS)
+    .where(
+        link.c.connection_id == sa.bindparam("linked_on"),
+        link.c.record_type == sa.bindparam("of_type"),
+        link.c.record_id == sa.bindparam("of_id"),
+    )
+    .order_by(link.c.id)
+)
+_ADD = sa.insert(link).returning(*COLUMNS)
+_BEGIN = sa.insert(attempt).returning(attempt.c.id)
+_END = (
+    sa.update(attempt)
+    .where(attempt.c.id == sa.bindparam("ended"))
+    .values(status=sa.func.coalesce(sa.bindparam("answered"), attempt.c.status), body=None)
+)
+_ACK = sa.update(link).where(link.c.id == sa.bindparam("acked"))
 
 
 @dataclass(frozen=True)
@@ -65,27 +87,14 @@ def of(tx: sa.Connection, connection_id: int, wanted: Iterable[Local]) -> dict[L
     keys = sorted(set(wanted))
     if not keys:
         return {}
-    rows = tx.execute(
-        sa.select(*COLUMNS).where(
-            link.c.connection_id == connection_id,
-            sa.tuple_(link.c.resource_type, link.c.local_id).in_(keys),
-        )
-    ).mappings()
+    rows = tx.execute(_OF, {"linked_on": connection_id, "locals": keys}).mappings()
     return {(row["resource_type"], row["local_id"]): Link(**row) for row in rows}
 
 
 def of_record(tx: sa.Connection, connection_id: int, key: RecordKey) -> list[Link]:
     """Every link that ever belonged to a record, in the order they were made."""
-    rows = tx.execute(
-        sa.select(*COLUMNS)
-        .where(
-            link.c.connection_id == connection_id,
-            link.c.record_type == key[0],
-            link.c.record_id == key[1],
-        )
-        .order_by(link.c.id)
-    ).mappings()
-    return [Link(**row) for row in rows]
+    named = {"linked_on": connection_id, "of_type": key[0], "of_id": key[1]}
+    return [Link(**row) for row in tx.execute(_OF_RECORD, named).mappings()]
 
 
 def by_identifier(
@@ -165,18 +174,17 @@ def add(
 ) -> Link:
     """Make the link of one resource of a record, by its business identifier (system, value)."""
     row = tx.execute(
-        sa.insert(link)
-        .values(
-            connection_id=connection_id,
-            resource_type=local[0],
-            local_id=local[1],
-            remote_type=local[0],
-            identifier_system=identifier[0],
-            identifier_value=identifier[1],
-            record_type=key[0],
-            record_id=key[1],
-        )
-        .returning(*COLUMNS)
+        _ADD,
+        {
+            "connection_id": connection_id,
+            "resource_type": local[0],
+            "local_id": local[1],
+            "remote_type": local[0],
+            "identifier_system": identifier[0],
+            "identifier_value": identifier[1],
+            "record_type": key[0],
+            "record_id": key[1],
+        },
     )
     return Link(**row.mappings().one())
 
@@ -250,20 +258,19 @@ def begin(
 ) -> int:
     """Note a write before it is made; ``sent`` is (hash, record version, body). Returns its id."""
     made: int = tx.execute(
-        sa.insert(attempt)
-        .values(
-            link_id=link_id,
-            delivery_id=delivery_id,
-            executor=executor,
-            method=method,
-            hash=sent[0],
-            version=sent[1],
-            body=sent[2],
-            started_at=now,
-            settle_at=settle_at,
-            outcome="unknown",
-        )
-        .returning(attempt.c.id)
+        _BEGIN,
+        {
+            "link_id": link_id,
+            "delivery_id": delivery_id,
+            "executor": executor,
+            "method": method,
+            "hash": sent[0],
+            "version": sent[1],
+            "body": sent[2],
+            "started_at": now,
+            "settle_at": settle_at,
+            "outcome": "unknown",
+        },
     ).scalar_one()
     return made
 
@@ -281,17 +288,8 @@ def end(
 
     A status noted before stays when there is none now: what was looked for later was answered then.
     """
-    tx.execute(
-        sa.update(attempt)
-        .where(attempt.c.id == attempt_id)
-        .values(
-            outcome=outcome,
-            ended_at=now,
-            status=sa.func.coalesce(status, attempt.c.status),
-            response=response,
-            body=None,
-        )
-    )
+    values = {"outcome": outcome, "ended_at": now, "response": response, "answered": status}
+    tx.execute(_END, {"ended": attempt_id, **values})
 
 
 def unsettled(
@@ -342,16 +340,16 @@ def ack(
     An acked hash of None says that it is ours but holds something else than we want.
     """
     tx.execute(
-        sa.update(link)
-        .where(link.c.id == link_id)
-        .values(
-            remote_id=remote[0],
-            etag=remote[1],
-            remote_hash=remote[2],
-            acked_hash=acked[0],
-            acked_version=acked[1],
-            acked_at=now,
-            rung=rung,
-            standing="live",
-        )
+        _ACK,
+        {
+            "acked": link_id,
+            "remote_id": remote[0],
+            "etag": remote[1],
+            "remote_hash": remote[2],
+            "acked_hash": acked[0],
+            "acked_version": acked[1],
+            "acked_at": now,
+            "rung": rung,
+            "standing": "live",
+        },
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,13 +15,7 @@ OUTDATED = Change("superseded", reason="a newer version was accepted")
 REJUDGED = Change("pending", reason="its scores came to say something else while it was sent")
 
 
-def claim(tx: sa.Connection, connection_id: int, owner: str, now: float) -> Delivery | None:
-    """Take the next due delivery of a connection for ``owner``; None when nothing is due.
-
-    Nothing is due while the connection is paused or resting, and one that failed is tried with one
-    delivery before it gets more. A record whose older version is being sent is passed over, so that
-    its versions arrive in order.
-    """
+def _due() -> sa.Select[Any]:
     busy = delivery.alias()
     blocked = sa.exists().where(
         busy.c.connection_id == delivery.c.connection_id,
@@ -31,11 +26,12 @@ def claim(tx: sa.Connection, connection_id: int, owner: str, now: float) -> Deli
     trying = sa.exists().where(
         busy.c.connection_id == delivery.c.connection_id, busy.c.state == "sending"
     )
-    found = tx.execute(
+    now = sa.bindparam("now", type_=sa.Double)
+    return (
         sa.select(delivery.c.id)
         .join(connection, connection.c.id == delivery.c.connection_id)
         .where(
-            delivery.c.connection_id == connection_id,
+            delivery.c.connection_id == sa.bindparam("due_on"),
             delivery.c.state == "pending",
             delivery.c.next_at <= now,
             connection.c.state == "active",
@@ -46,17 +42,40 @@ def claim(tx: sa.Connection, connection_id: int, owner: str, now: float) -> Deli
         .order_by(delivery.c.next_at, delivery.c.id)
         .limit(1)
         .with_for_update(skip_locked=True, of=delivery)
-    ).scalar()
+    )
+
+
+# Every turn runs these: making a statement costs more than running it.
+_DUE = _due()
+_END_WAITS = sa.delete(delivery_wait).where(
+    delivery_wait.c.delivery_id == sa.bindparam("of_delivery")
+)
+_TAKE = sa.update(delivery).where(delivery.c.id == sa.bindparam("taken")).returning(delivery)
+_HELD = (
+    sa.select(delivery.c.revision)
+    .where(
+        delivery.c.id == sa.bindparam("taken"),
+        delivery.c.state == "sending",
+        delivery.c.owner == sa.bindparam("held_by"),
+    )
+    .with_for_update()
+)
+
+
+def claim(tx: sa.Connection, connection_id: int, owner: str, now: float) -> Delivery | None:
+    """Take the next due delivery of a connection for ``owner``; None when nothing is due.
+
+    Nothing is due while the connection is paused or resting, and one that failed is tried with one
+    delivery before it gets more. A record whose older version is being sent is passed over, so that
+    its versions arrive in order.
+    """
+    found: int | None = tx.execute(_DUE, {"due_on": connection_id, "now": now}).scalar()
     if found is None:
         return None
     change = Change("sending")
-    tx.execute(sa.delete(delivery_wait).where(delivery_wait.c.delivery_id == found))
-    row = tx.execute(
-        sa.update(delivery)
-        .where(delivery.c.id == found)
-        .values(state="sending", owner=owner, updated_at=now, category="", reason="")
-        .returning(delivery)
-    )
+    tx.execute(_END_WAITS, {"of_delivery": found})
+    values = {"state": "sending", "owner": owner, "updated_at": now, "category": "", "reason": ""}
+    row = tx.execute(_TAKE, {"taken": found, **values})
     deliveries.record_events(tx, [(found, "pending", change)], owner, now)
     return Delivery(**row.mappings().one())
 
@@ -67,16 +86,7 @@ def is_held_by(tx: sa.Connection, delivery_id: int, owner: str) -> bool:
 
 
 def _revision_held(tx: sa.Connection, delivery_id: int, owner: str) -> int | None:
-    row = tx.execute(
-        sa.select(delivery.c.revision)
-        .where(
-            delivery.c.id == delivery_id,
-            delivery.c.state == "sending",
-            delivery.c.owner == owner,
-        )
-        .with_for_update()
-    )
-    found: int | None = row.scalar()
+    found: int | None = tx.execute(_HELD, {"taken": delivery_id, "held_by": owner}).scalar()
     return found
 
 
