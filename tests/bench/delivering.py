@@ -138,7 +138,9 @@ def _cpu_s(pid: int) -> float:
     return total / TICKS
 
 
-def house(name: str, url: str, ehrs: Mapping[str, str], records: Iterable[dict[str, Any]]) -> Wiring:
+def house(
+    name: str, url: str, ehrs: Mapping[str, str], records: Iterable[dict[str, Any]]
+) -> Wiring:
     """A database with connections (name to base URL), and records that are to go to all."""
     wired = kill._house(name, url)
     wired.database.upgrade()

@@ -31,7 +31,7 @@ _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE), str(_HERE.parent), str(_HERE.parent / "interop")]
 
 import delivering
-from delivering import CONCURRENCY, Ehr, Pace, running, stub, watch
+from delivering import CONCURRENCY, Pace, running, stub, watch
 from stub_ehr import LATENCY_S
 
 WRITES = 2000
