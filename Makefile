@@ -30,6 +30,7 @@ interop: $(READY)
 bench: $(READY)
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.memory
+	$(BIN)/python -m tests.bench.delivery
 
 clean:
 	rm -rf .venv .interop build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

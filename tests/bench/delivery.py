@@ -34,8 +34,8 @@ import delivering
 from delivering import CONCURRENCY, Pace, running, stub, watch
 from stub_ehr import LATENCY_S
 
-WRITES = 2000
-CLINICS = 2  # of 819 resources each
+WRITES = 1000
+CLINICS = 1  # of 819 resources
 QUEUED, SENT = 100_000, 2000
 IDEAL = CONCURRENCY / LATENCY_S
 
@@ -100,7 +100,7 @@ def beside(third: str | None) -> Pace:
     """Two connections, and perhaps a third one at ``third``, that never answers."""
     with _sqlite() as url, stub() as ehr:
         ehrs = {"one": ehr.url("one"), "two": ehr.url("two")} | ({"dead": third} if third else {})
-        count = WRITES // 4
+        count = WRITES // 4  # to each of the two
         wired = delivering.house("tiny", url, ehrs, delivering.clients(count))
         with running(delivering.worker(url, "tiny")) as process:
             pace = watch(process, lambda: ehr.writes("one", "two"), 2 * count)
