@@ -66,8 +66,7 @@ class Wiring:
     lens: Lens | None = None  # the way back; without it nothing is taken in
     mappings: Callable[[], Mappings] | None = None  # compiled; without them all goes natively
 
-    @property
-    def receiver(self) -> Receiver | None:
+    def receiver(self, clients: Clients) -> Receiver | None:
         """Takes in what EHRs hold."""
         if self.lens is None:
             return None
@@ -79,6 +78,7 @@ class Wiring:
             self.publisher,
             self.clock,
             by_scores=self.moved is not None,
+            arranger=self.arranger(clients),
         )
 
     def arranger(self, clients: Clients) -> Arranger | None:
@@ -89,7 +89,7 @@ class Wiring:
 
     def puller(self, clients: Clients) -> Puller | None:
         """Reads EHRs."""
-        receiver = self.receiver
+        receiver = self.receiver(clients)
         if receiver is None or self.lens is None:
             return None
         return Puller(
@@ -107,7 +107,7 @@ class Wiring:
 
         :raises FhirsvcError: UNSUPPORTED where nothing is taken in.
         """
-        receiver = self.receiver
+        receiver = self.receiver(clients)
         if receiver is None:
             raise FhirsvcError(Category.UNSUPPORTED, "nothing is taken in here")
         return Reviewer(self.database, self.mapper, receiver, clients.of, self.clock, _new_id)
@@ -162,7 +162,7 @@ class Wiring:
             random.random,
             identity.is_alive,
             by_scores=self.moved is not None,
-            receiver=self.receiver,
+            receiver=self.receiver(clients),
             arranger=self.arranger(clients),
         )
         from fhirsvc.services.engine import DurableEngine  # noqa: PLC0415 - only who sends needs it

@@ -211,10 +211,10 @@ def clinic(
     made = client_on(wire, clock)
     clients = [made]
     lens = _lens()
-    receiver = Receiver(database, mapper, lens, validate, publisher, clock)
     arranger = Arranger(
         database, mapper, shipped_clinic.mappings, lambda _: clients[0], clock, _fields()
     )
+    receiver = Receiver(database, mapper, lens, validate, publisher, clock, arranger=arranger)
     deliverer = Deliverer(
         database,
         mapper,

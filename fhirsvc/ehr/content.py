@@ -50,6 +50,11 @@ def holds(remote: Any, sent: Any) -> bool:
     return bool(sent == remote)
 
 
+def is_same(one: Resource, other: Resource) -> bool:
+    """Whether each of two resources carries all of the other, beside what writes change."""
+    return holds(lasting(one), lasting(other)) and holds(lasting(other), lasting(one))
+
+
 def _is_narrative(key: str, value: Any) -> bool:
     return key == "text" and isinstance(value, Mapping)  # of a CodeableConcept it is a string
 

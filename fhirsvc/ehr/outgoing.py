@@ -12,7 +12,7 @@ Then every reference to what has no place at this EHR becomes a logical one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
@@ -20,7 +20,7 @@ from fhirsvc.ehr.content import fingerprint
 from fhirsvc.ehr.context import Context
 from fhirsvc.ehr.document import Draft, document
 from fhirsvc.ehr.ladder import Ladder
-from fhirsvc.ehr.local import Local, Resource, identifier_of, leads_to, local, rewritten
+from fhirsvc.ehr.local import Local, Resource, identifier_of, leads_to, local
 from fhirsvc.ehr.losses import left_out
 from fhirsvc.ehr.narrative import page
 from fhirsvc.ehr.narrative_words import as_text
@@ -45,7 +45,7 @@ class Outgoing:
     ``stands_for`` are the mapped resources that it carries. ``identifiers`` are (system, value)
     pairs to search a match by, none of them ours alone (there may be none: nothing matches then);
     ``otherwise`` is what holds without a match: ``hold``, or ``name`` (references to it become
-    logical ones, :func:`unplaced`).
+    logical ones once :attr:`Context.absent` has it).
     """
 
     kind: Literal["write", "match"]
@@ -75,27 +75,6 @@ def arrange(
 ) -> Arranged:
     """What to do at the EHR for one record version; ``resources`` are not changed."""
     return _Arranging(Placing(record, resources, ladder, context)).run()
-
-
-def unplaced(
-    record: Mapping[str, Any],
-    resource: Resource,
-    targets: Collection[Local],
-    ladder: Ladder,
-    context: Context,
-) -> dict[str, Any]:
-    """A resource of a record with its references to ``targets`` as logical ones.
-
-    For those that were to be matched and were not found: what they are called is asked of
-    ``context.display``, their identifier is read from the local id.
-    """
-    placing = Placing(record, (), ladder, context)
-
-    def change(path: str, target: Local, reference: Resource) -> Resource:
-        return placing.logical(reference, target) if target in targets else reference
-
-    changed: dict[str, Any] = dict(rewritten(resource, change))
-    return changed
 
 
 @dataclass

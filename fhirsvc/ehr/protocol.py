@@ -216,8 +216,9 @@ class Writer:
         """Find out what is there before writing: after a lost answer, or before a create."""
         if known.open is not None:
             return self._look_back(wanted, known, known.open)
-        can_look = self._reader.searches(wanted.resource_type, whose(wanted.body))
-        if known.remote_id is None and self._mode == "create" and can_look:
+        looks = self._mode == "create" or self._reconcile is not None
+        if known.remote_id is None and looks and self._can_look(wanted):
+            # Something may carry our identifier already, with what others have put there.
             found = self._find(wanted, None)
             return Onward(wanted, known) if found is None else self._adopt(wanted, found)
         if known.remote_id is not None and known.etag is None:
@@ -226,6 +227,9 @@ class Writer:
             if found is not None and not _is_unchanged(found, known):
                 return self._reconciled(wanted, found)
         return Onward(wanted, known)
+
+    def _can_look(self, wanted: Wanted) -> bool:
+        return bool(self._reader.searches(wanted.resource_type, whose(wanted.body)))
 
     def _look_back(self, wanted: Wanted, known: Known, attempt: OpenAttempt) -> Onward | Written:
         """Find out what became of an attempt whose answer never came."""
@@ -377,7 +381,7 @@ class Writer:
             mine = next((one for one in found.remotes if one.id == remote_id), None)
             said = [
                 wanted,
-                *([replace(wanted, body=content.lasting(mine.body))] if mine is not None else []),
+                *([replace(wanted, body=mine.body)] if mine is not None else []),
             ]
             kept = take_away_doubles(self._reader, found.remotes, said, remote_id)
             if isinstance(kept, Decision):
@@ -463,7 +467,7 @@ def take_away_doubles(
     for extra in remotes:
         if extra is first:
             continue
-        if not any(content.holds(extra.body, one.body) for one in sent):
+        if not any(content.is_same(extra.body, one.body) for one in sent):
             return _conflict(f"{len(remotes)} match the identifier and differ")
         path = f"{sent[0].resource_type}/{extra.id}"
         headers = {} if extra.etag is None else {"If-Match": extra.etag}
@@ -474,16 +478,22 @@ def take_away_doubles(
     return first
 
 
-_WHOSE = ("subject", "patient", "for", "beneficiary")
+_WHOSE = ("subject", "patient", "for", "beneficiary", "individual")
 
 
-def whose(resource: Mapping[str, Any]) -> str:
-    """The id of the Patient that a resource is about, as its reference says; '' for none."""
+def whose(resource: Mapping[str, Any], base: str = "") -> str:
+    """The id of the Patient that a resource is about, as its reference says; '' for none.
+
+    References are relative, or to the EHR's ``base``; a version in one does not matter.
+    https://hl7.org/fhir/R4/compartmentdefinition-patient.html
+    """
     for name in _WHOSE:
         value = resource.get(name)
         reference = value.get("reference") if isinstance(value, Mapping) else None
-        if isinstance(reference, str) and reference.startswith("Patient/"):
-            return reference.removeprefix("Patient/")
+        if isinstance(reference, str):
+            relative = reference.removeprefix(f"{base}/").split("/_history/")[0]
+            if relative.startswith("Patient/"):
+                return relative.removeprefix("Patient/")
     return ""
 
 

@@ -24,7 +24,7 @@ from fhirsvc.fhir.instruments import Instrument
 from fhirsvc.mapping.carried import Fields, carried
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.services.ports import Clock, Mapper, Record, Resource
-from fhirsvc.services.references import local_of, possible_records
+from fhirsvc.services.references import local_of, possible_records, references
 from fhirsvc.store import connections, links, records
 from fhirsvc.store.connections import Connection
 from fhirsvc.store.database import Database
@@ -115,19 +115,36 @@ class Arranger:
         version: Version,
         record: Record,
         resources: Sequence[Resource],
-        absent: frozenset[Local] = frozenset(),
     ) -> Arranged:
-        """What to do at the EHR for one version of a record.
-
-        :param absent: what of the EHR's own was looked for and is not there.
-        """
-        context = replace(self._context(connection, version), absent=absent)
+        """What to do at the EHR for one version of a record."""
+        context = self._context(connection, version, resources)
         return arrange(record, resources, self.ladder(connection), context)
 
-    def _context(self, connection: Connection, version: Version) -> Context:
+    def native(
+        self,
+        connection: Connection,
+        version: Version,
+        record: Record,
+        resources: Sequence[Resource],
+    ) -> dict[Local, Resource]:
+        """The resources of a record that go to an EHR as themselves, in the form they go in."""
+        context = replace(self._context(connection, version, resources), pdf=False)
+        arranged = arrange(record, resources, self.ladder(connection), context)
+        return {
+            local_of(one.resource): one.resource
+            for one in arranged.outgoing
+            if one.kind == "write" and one.rung.way == "native"
+        }
+
+    def _context(
+        self, connection: Connection, version: Version, resources: Sequence[Resource]
+    ) -> Context:
+        named = {local for one in resources for local in (local_of(one), *references(one))}
         with self.database.read() as tx:
             every = links.of_record(tx, connection.id, version.key)
+            others = links.of(tx, connection.id, named)
         sent = {one.local: one.acked_hash for one in every if one.acked_hash}
+        absent = frozenset(local for local, one in others.items() if one.standing == "absent")
         moment = datetime.fromtimestamp(version.accepted_at, UTC)
         return Context(
             date=moment.isoformat(timespec="milliseconds"),
@@ -135,6 +152,7 @@ class Arranger:
             instruments=self._instruments(),
             display=lambda local: self._display(local, connection.us_core),
             sent=sent,
+            absent=absent,
             systems=connection.options.get("systems", {}),
         )
 

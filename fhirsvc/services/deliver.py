@@ -16,7 +16,7 @@ from fhirsvc.services.journal import LostClaimError, StoppedError
 from fhirsvc.services.judge import as_judged
 from fhirsvc.services.ports import Clock, Mapper, Record, Resource, Validate
 from fhirsvc.services.receive import Receiver
-from fhirsvc.services.references import Local, identifier_of, in_order
+from fhirsvc.services.references import identifier_of, in_order, local_of
 from fhirsvc.services.replay import Repetition
 from fhirsvc.services.turn import SHOWN, Negotiated, Turn, sentence
 from fhirsvc.services.withdraw import Withdrawal
@@ -72,27 +72,23 @@ class Deliverer:
             nothing = Arranged((), (), (), ())
             told = Negotiated(self.arranger, nothing, version, record, resources)
             negotiated = self.negotiated(connection, told)
-            ordered = negotiated.written
+            return Turn(self, taken, connection, negotiated.written, negotiated).run()
         except FhirsvcError as error:
+            if error.meaning.recovery == "retry":
+                raise
             state = "held" if error.meaning.recovery == "hold" else "dead"
             return Change(state, str(error.category), sentence(str(error)), failed=True)
-        return Turn(self, taken, connection, ordered, negotiated).run()
 
-    def negotiated(
-        self, connection: Connection, told: Negotiated, absent: frozenset[Local] = frozenset()
-    ) -> Negotiated:
+    def negotiated(self, connection: Connection, told: Negotiated) -> Negotiated:
         """What is sent of a version to this EHR, and that all of it is valid.
 
-        :param absent: what of the EHR's own was looked for and is not there.
         :raises FhirsvcError: INVALID where it would not be, FAULT for a mistake of ours.
         """
         try:
-            arranged = told.arranger.arrange(
-                connection, told.version, told.record, told.mapped, absent
-            )
-            mapped = {id(one) for one in told.mapped}
-            made = [one.resource for one in arranged.outgoing if id(one.resource) not in mapped]
-            self._check(made)
+            arranged = told.arranger.arrange(connection, told.version, told.record, told.mapped)
+            mapped = {local_of(one): one for one in told.mapped}
+            sent = [one.resource for one in arranged.outgoing]
+            self._check([one for one in sent if one != mapped.get(local_of(one))])
         except FhirsvcError:
             raise
         except Exception as error:
@@ -103,7 +99,10 @@ class Deliverer:
 
     def batches(self, connection: Connection) -> bool:
         """Whether several writes go to a connection in one request: where it declares that."""
-        return "batch" in capabilities_of(connection).interactions
+        if "batch" not in capabilities_of(connection).interactions:
+            return False
+        with self.database.read() as tx:
+            return ("", "batch") not in connections.refused(tx, connection.id)
 
     def note_refusal(
         self, connection: Connection, resource: str, interaction: str, status: int

@@ -105,6 +105,17 @@ class LinkJournal:
         now = self._clock()
         self._run(lambda tx: links.unsettled(tx, attempt, now, settle_at, status))
 
+    def absent(self) -> None:
+        """Note that what was looked for is not there: whoever refers to it calls it by name."""
+        now = self._clock()
+
+        def note(tx: sa.Connection) -> None:
+            link = self._linked(tx)
+            links.stand(tx, link.id, "absent")
+            deliveries.release(tx, [("link", *link.local)], now, link.connection_id)
+
+        self._run(note)
+
     def gone(self, attempt: int | None, status: int | None = None) -> None:
         """Note that the EHR has it no longer."""
         now = self._clock()

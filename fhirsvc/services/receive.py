@@ -22,14 +22,17 @@ import orjson
 import sqlalchemy as sa
 
 from fhirsvc.ehr.content import fingerprint, remote_fingerprint
-from fhirsvc.ehr.search import Remote
+from fhirsvc.ehr.protocol import whose
+from fhirsvc.ehr.search import Remote, names, token
 from fhirsvc.errors import Category, FhirsvcError, Finding
 from fhirsvc.mapping.links import House
 from fhirsvc.merge import Merged, Resolution, Value, said_next, take
+from fhirsvc.services.arranging import Arranger
+from fhirsvc.services.inbound import Inbound
 from fhirsvc.services.judge import as_it_is, unjudged
 from fhirsvc.services.lens import Lens
 from fhirsvc.services.ports import Clock, Mapper, Record, Resource, Validate
-from fhirsvc.services.publish import Publisher, Receipt
+from fhirsvc.services.publish import Also, Publisher, Receipt
 from fhirsvc.services.references import Local, identifier_of, local_of, references, resolve
 from fhirsvc.store import agreements, conflicts, deliveries, inbox, links, records
 from fhirsvc.store.agreements import Agreement
@@ -42,8 +45,6 @@ from fhirsvc.store.records import RecordKey, Version
 
 ROUNDS = 3  # how often it is begun again when the record changes meanwhile
 SHOWN = 5  # findings in a reason
-# The element that says whose a resource is. https://hl7.org/fhir/R4/compartmentdefinition-patient.html
-_WHOSE = ("subject", "patient", "for", "beneficiary", "individual")
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class Receiver:
     publisher: Publisher
     clock: Clock
     by_scores: bool = False
+    arranger: Arranger | None = None  # the form in which ours goes there; without it, as mapped
 
     # ---- what both directions need ------------------------------------------------------------
 
@@ -189,18 +191,27 @@ class Receiver:
             agreement = agreements.of(tx, link.id)
             listed = conflicts.of_link(tx, link.id)
             known = self._known(tx, connection, theirs)
-        ours = self._ours(shown, link.local, connection)
+        ours = self._ours(shown, link.local, connection, version)
         if ours is None:
             return Taken("passed", "its record does not map to it any more", key)
         said = self._resolved(connection, ours)
         return _View(link, version, record, shown, ours, said, agreement, tuple(listed), known)
 
-    def _ours(self, record: Record, local: Local, connection: Connection) -> Resource | None:
-        try:
-            mapped = self.mapper.forward(record, connection.us_core)
-        except FhirsvcError:
-            return None
+    def _ours(
+        self, record: Record, local: Local, connection: Connection, version: Version
+    ) -> Resource | None:
+        """One resource of a record as it goes to this EHR; None when it does not, as itself."""
+        mapped = self._mapped(record, connection)
+        if self.arranger is not None:
+            return self.arranger.native(connection, version, record, mapped).get(local)
         return next((one for one in mapped if local_of(one) == local), None)
+
+    def _mapped(self, record: Record, connection: Connection) -> list[dict[str, Any]]:
+        """The resources of a record; none where it does not map."""
+        try:
+            return self.mapper.forward(record, connection.us_core)
+        except FhirsvcError:
+            return []
 
     def _resolved(self, connection: Connection, ours: Resource) -> Resource:
         """Ours with the EHR's references; what it has no id for stays as we call it."""
@@ -225,12 +236,7 @@ class Receiver:
         }
         known = {}
         for (kind, remote_id), link in links.by_remote(tx, connection.id, named).items():
-            house = self.lens.named(
-                link.resource_type,
-                link.identifier_system,
-                link.identifier_value,
-                connection.us_core,
-            )
+            house = self._house(link, connection)
             if house is not None:
                 known[f"{kind}/{remote_id}"] = house
         return known
@@ -247,10 +253,13 @@ class Receiver:
         findings: tuple[Finding, ...] = merged.findings
         changed: dict[str, Any] = view.record
         if merged.taken or merged.set_aside or any(one.state == "decided" for one in view.open):
+            house = self._house(view.link, connection) or House(
+                view.link.record_type, (view.link.record_id,)
+            )
             read = self.lens.back(
                 {**merged.record, "id": remote.id},
                 view.shown,
-                {**view.known, f"{view.link.remote_type}/{remote.id}": self._house(view.link)},
+                {**view.known, f"{view.link.remote_type}/{remote.id}": house},
                 base=connection.base_url,
                 us_core=connection.us_core,
             )
@@ -259,7 +268,7 @@ class Receiver:
                 changed = dict(unjudged(view.record, view.shown, read.record))
         now = self.clock()
         shown = view.shown if changed == view.record else changed
-        after = self._ours(shown, view.link.local, connection) or view.ours
+        after = self._ours(shown, view.link.local, connection, view.version) or view.ours
         said = self._resolved(connection, after)
         following = said_next(
             merged,
@@ -328,7 +337,7 @@ class Receiver:
         arrival: Arrival,
         view: _View,
         changed: dict[str, Any],
-        remember: Any,
+        remember: Also,
     ) -> Receipt:
         try:
             return self.publisher.accept_one(
@@ -376,11 +385,14 @@ class Receiver:
             now=now,
         )
 
-    def _house(self, link: Link) -> House:
-        found = self.lens.named(
-            link.resource_type, link.identifier_system, link.identifier_value, 8
+    def _house(self, link: Link, connection: Connection) -> House | None:
+        """What a link's resource is here."""
+        return self.lens.named(
+            link.resource_type,
+            link.identifier_system,
+            link.identifier_value,
+            connection.us_core,
         )
-        return found or House(link.record_type, (link.record_id,))
 
     # ---- whose it is --------------------------------------------------------------------------
 
@@ -397,27 +409,19 @@ class Receiver:
                 told = Taken("review", "it carries an identifier of a record that is not here", key)
                 return self._noted(arrival, told, remote.body)
         record = orjson.loads(version.body)
-        mine = self._same_name(record, arrival.resource_type, remote.body, connection)
-        if mine is None:
-            return self._noted(arrival, Taken("passed", "its record does not map to it", key))
-        return self._adopt(connection, arrival, remote, key, mine)
-
-    def _same_name(
-        self, record: Record, resource_type: str, body: Resource, connection: Connection
-    ) -> Resource | None:
-        try:
-            mapped = self.mapper.forward(record, connection.us_core)
-        except FhirsvcError:
-            return None
-        stated = {*_identifiers(body)}
-        return next(
+        stated = set(names(remote.body))
+        mine = next(
             (
                 one
-                for one in mapped
-                if one["resourceType"] == resource_type and identifier_of(one) in stated
+                for one in self._mapped(record, connection)
+                if one["resourceType"] == arrival.resource_type
+                and token(*identifier_of(one)) in stated
             ),
             None,
         )
+        if mine is None:
+            return self._noted(arrival, Taken("passed", "its record does not map to it", key))
+        return self._adopt(connection, arrival, remote, key, mine)
 
     def _adopt(
         self,
@@ -451,12 +455,12 @@ class Receiver:
         """Something that this house did not make: a new record, where that is wanted."""
         if not self.lens.reads(remote.body, connection.us_core):
             return Taken("passed", "no mapping reads it")
-        wanted = connection.inbound.get("new", ())
+        wanted = Inbound.of(connection.inbound).new
         if arrival.source != "post" and arrival.resource_type not in wanted:
             return Taken("passed", "it was not made here")
         with self.database.read() as tx:
             known = self._known(tx, connection, remote.body)
-        if not any(known.get(one) for one in _whose(remote.body, connection.base_url)):
+        if f"Patient/{whose(remote.body, connection.base_url)}" not in known:
             told = Taken("review", "whose it is cannot be told: its patient is not linked")
             return self._noted(arrival, told, remote.body)
         read = self.lens.back(
@@ -477,7 +481,9 @@ class Receiver:
         findings: tuple[Finding, ...],
     ) -> Taken:
         key = (str(record["type"]), str(record["id"]))
-        ours = self._same_type(record, arrival.resource_type, connection)
+        kind = arrival.resource_type
+        same = [one for one in self._mapped(record, connection) if one["resourceType"] == kind]
+        ours = same[0] if len(same) == 1 else None
         now = self.clock()
         done: dict[str, int] = {}
 
@@ -515,16 +521,6 @@ class Receiver:
         return Taken(
             "merged", record=key, version=receipt.version, item=done["item"], findings=findings
         )
-
-    def _same_type(
-        self, record: Record, resource_type: str, connection: Connection
-    ) -> Resource | None:
-        try:
-            mapped = self.mapper.forward(record, connection.us_core)
-        except FhirsvcError:
-            return None
-        found = [one for one in mapped if one["resourceType"] == resource_type]
-        return found[0] if len(found) == 1 else None
 
     # ---- what has gone, and what has moved ------------------------------------------------------
 
@@ -613,30 +609,6 @@ def _references(node: Any) -> Iterable[str]:
     elif isinstance(node, list):
         for item in node:
             yield from _references(item)
-
-
-def _whose(resource: Resource, base_url: str) -> list[str]:
-    """The Patient references that say whose a resource is."""
-    found = []
-    for name in _WHOSE:
-        value = resource.get(name)
-        reference = value.get("reference") if isinstance(value, Mapping) else None
-        if isinstance(reference, str):
-            found.append(reference.removeprefix(base_url + "/").split("/_history/")[0])
-    return [one for one in found if one.startswith("Patient/")]
-
-
-def _identifiers(resource: Resource) -> Iterable[tuple[str, str]]:
-    """(system, value) of its identifiers, and of its tags."""
-    listed = resource.get("identifier")
-    for one in listed if isinstance(listed, list) else [listed]:
-        if isinstance(one, Mapping):
-            yield str(one.get("system")), str(one.get("value"))
-    meta = resource.get("meta")
-    tags = meta.get("tag") if isinstance(meta, Mapping) else None
-    for one in tags if isinstance(tags, list) else ():
-        if isinstance(one, Mapping):
-            yield str(one.get("system")), str(one.get("code"))
 
 
 def _moment(remote: Remote) -> float | None:

@@ -95,6 +95,7 @@ class Reviewer:
         remote = self._read(connection, resource_type, remote_id)
         mine = self._only(connection, key, resource_type)
         local, now = local_of(mine), self.clock()
+        rung = self._rung(connection, key, resource_type)
         where = f"{resource_type}/{remote_id}"
 
         def join(tx: sa.Connection) -> None:
@@ -107,13 +108,22 @@ class Reviewer:
                 raise FhirsvcError(Category.CONFLICT, message, "/".join(key))
             if link is None:
                 link = links.add(tx, connection.id, key, local, identifier_of(mine))
-            links.ack(tx, link.id, remote=(remote.id, None, ""), acked=(None, None), now=now)
+            there = (remote.id, None, "")
+            links.ack(tx, link.id, remote=there, acked=(None, None), now=now, rung=rung)
             deliveries.release(tx, [("link", *local)], now, connection.id)
             deliveries.reopen(tx, connection.id, key, now, "linked to what the EHR has")
 
         self.database.run(join)
         cause = self.new_id()
         return self.receiver.take(connection, resource_type, remote, "post", cause)
+
+    def _rung(self, connection: Connection, key: RecordKey, resource_type: str) -> str:
+        """Whether ours is written there, or theirs is only looked up."""
+        arranger = self.receiver.arranger
+        if arranger is None:
+            return "native"
+        connection = arranger.informed(connection, self.new_id())
+        return arranger.ladder(connection).rung(key[0], resource_type).rung
 
     def _only(self, connection: Connection, key: RecordKey, resource_type: str) -> Resource:
         with self.database.read() as tx:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -30,8 +30,9 @@ from fhirsvc.ehr.protocol import (
     Written,
 )
 from fhirsvc.ehr.search import Duplicates, Reader, Remote
-from fhirsvc.errors import Category, FhirsvcError
+from fhirsvc.errors import Category
 from fhirsvc.services.arranging import Arranger, capabilities_of
+from fhirsvc.services.inbound import Inbound
 from fhirsvc.services.journal import LinkJournal
 from fhirsvc.services.ports import Record, Resource
 from fhirsvc.services.references import (
@@ -82,11 +83,11 @@ class Negotiated:
         """The resources that are to be written, each after those it refers to."""
         return in_order([one.resource for one in self.arranged.outgoing if one.kind == "write"])
 
-    @property
-    def native(self) -> set[Local]:
-        """What is sent as it is mapped, so that both sides can change it."""
+    @cached_property
+    def rungs(self) -> dict[Local, str]:
+        """The rung of what is written; both sides can change what is native."""
         written = [one for one in self.arranged.outgoing if one.kind == "write"]
-        return {local_of(one.resource) for one in written if one.rung.way == "native"}
+        return {local_of(one.resource): one.rung.rung for one in written}
 
     @property
     def matches(self) -> list[Outgoing]:
@@ -115,7 +116,6 @@ class Turn:
     blocked: set[Local] = field(default_factory=set)
     stops: list[tuple[Local, Decision]] = field(default_factory=list)
     decided: dict[tuple[str, str, str], tuple[int, ...]] = field(default_factory=dict)
-    unplaced: set[Local] = field(default_factory=set)  # looked for and not there
     learned: set[str] = field(default_factory=set)  # what the EHR turned out not to take
 
     def run(self) -> Change:
@@ -138,8 +138,8 @@ class Turn:
                 self.stops.append((local_of(one.resource), decision))
                 if decision.action == "retry":
                     return self.retry(decision)
-        if (wrong := self._name()) is not None:
-            return wrong
+        if matches:
+            self._name()
         left = list(self.resources)
         while left:
             names = {local_of(one) for one in left}
@@ -175,25 +175,18 @@ class Turn:
                 self.sent[local] = f"{local[0]}/{found.id}"
                 return None
         if one.otherwise == "name":
-            self.unplaced.add(local)
+            self._journal(local, identifier_of(one.resource), link, "equivalent").absent()
             return None
         detail = f"no {local[0]} there carries an identifier of its own"
         return Decision("hold", Category.NOT_FOUND, detail=detail)
 
-    def _name(self) -> Change | None:
+    def _name(self) -> None:
         """Arrange it anew without what was looked for and is not there: that is called by name."""
-        told = self.negotiated
-        if told is None or not self.unplaced:
-            return None
-        absent = frozenset(self.unplaced)
-        try:
-            again = self.deliverer.negotiated(self.connection, told, absent)
-        except FhirsvcError as error:
-            return Change("dead", str(error.category), sentence(str(error)), failed=True)
-        self.negotiated = again
-        self.resources = again.written
-        self.load([*self._own(), *(local_of(one.resource) for one in again.matches)])
-        return None
+        if self.negotiated is None:
+            return
+        self.negotiated = self.deliverer.negotiated(self.connection, self.negotiated)
+        self.resources = self.negotiated.written
+        self.load(self._own())
 
     def _own(self) -> list[Local]:
         return [local_of(resource) for resource in self.resources]
@@ -244,11 +237,7 @@ class Turn:
         return Prepared(local, wanted, known(link, attempt), writer, journal)
 
     def _rung(self, local: Local) -> str:
-        if self.negotiated is None or local in self.negotiated.native:
-            return "native"
-        outgoing = self.negotiated.arranged.outgoing
-        found = (one.rung.rung for one in outgoing if local_of(one.resource) == local)
-        return next(found, "native")
+        return self.negotiated.rungs[local] if self.negotiated is not None else "native"
 
     def _remote(self, local: Local) -> str | None:
         """The reference under which the EHR knows it; None while it does not."""
@@ -271,15 +260,12 @@ class Turn:
         if agreement is None:
             return wanted
         merged = receiver.merge(link, wanted.said, agreement.held, self.connection)
-        return replace(wanted, body=without_id(merged.send))
+        return replace(wanted, body=lasting(merged.send))
 
     def _reconcile(self, wanted: Wanted, found: Remote) -> Wanted | Written | Decision:
         """Take in what somebody changed at the EHR; what is left to be sent."""
         receiver = self.deliverer.receiver
         assert receiver is not None  # noqa: S101 - only then is it asked
-        link = self._link_of(wanted)
-        if link is None:
-            return Decision("hold", Category.CONFLICT, detail="its link is not there")
         taken = receiver.take(
             self.connection, wanted.resource_type, found, "write", self.taken.correlation_id
         )
@@ -292,13 +278,7 @@ class Turn:
         if taken.merged.is_quiet:
             return Written(found)
         self.decided[wanted.resource_type, wanted.system, wanted.value] = taken.decided
-        return replace(wanted, body=without_id(taken.merged.send))
-
-    def _link_of(self, wanted: Wanted) -> Link | None:
-        with self.deliverer.database.read() as tx:
-            return links.by_identifier(
-                tx, self.connection.id, wanted.resource_type, (wanted.system, wanted.value)
-            )
+        return replace(wanted, body=lasting(taken.merged.send))
 
     def mode(self, resource_type: str) -> str:
         """How a resource of this type is made: as the connection says, where the EHR can."""
@@ -324,7 +304,7 @@ class Turn:
             self.connection.index_lag_s,
             dice,
             reconcile=reconcile,
-            verify=float(self.connection.inbound.get("verify", 0.0)),
+            verify=Inbound.of(self.connection.inbound).verify,
         )
 
     def _reader(self, luck: float) -> Reader:
@@ -513,11 +493,6 @@ def known(link: Link | None, attempt: Attempt | None) -> Known:
         body = orjson.loads(attempt.body)
         found = OpenAttempt(attempt.id, attempt.hash, attempt.version, body, attempt.settle_at)
     return Known(link.remote_id, link.etag, link.remote_hash, found)
-
-
-def without_id(resource: Resource) -> dict[str, Any]:
-    """A resource as a body to send: its id and what the EHR counts are the EHR's to say."""
-    return lasting(resource)
 
 
 def _as(wanted: Wanted) -> Reconcile:

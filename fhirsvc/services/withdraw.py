@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from fhirsvc.ehr.content import fingerprint
+from fhirsvc.ehr.content import fingerprint, lasting
 from fhirsvc.ehr.decide import Decision
 from fhirsvc.ehr.protocol import Stopped, Wanted, Written
 from fhirsvc.ehr.search import Remote
 from fhirsvc.ehr.withdrawn import NEVER, is_withdrawn, withdrawn
 from fhirsvc.errors import Category
-from fhirsvc.services.turn import Turn, known, names, without_id
+from fhirsvc.services.turn import Turn, known, names
 from fhirsvc.store import agreements, links
 from fhirsvc.store.deliveries import Change
 from fhirsvc.store.links import Link
@@ -57,7 +57,7 @@ class Withdrawal(Turn):
         body = withdrawn(held) if agreement else None
         remembered = known(link, self.attempts.get(link.id))
         identifier = (link.identifier_system, link.identifier_value)
-        sent = without_id(body or held)
+        sent = lasting(body or held)
         wanted = Wanted(
             link.resource_type, *identifier, sent, fingerprint(sent), self.taken.version, sent
         )
@@ -93,4 +93,4 @@ def _with_theirs(wanted: Wanted, found: Remote) -> Wanted | Written:
     """What somebody wrote into it meanwhile stays in it, and it is called wrong all the same."""
     if is_withdrawn(found.body):
         return Written(found)
-    return replace(wanted, body=without_id(withdrawn(found.body) or found.body))
+    return replace(wanted, body=lasting(withdrawn(found.body) or found.body))

@@ -189,12 +189,6 @@ def set_capability(tx: sa.Connection, connection_id: int, statement: str, now: f
     tx.execute(sa.delete(refusal).where(refusal.c.connection_id == connection_id))
 
 
-def set_rungs(tx: sa.Connection, connection_id: int, rungs: Mapping[str, str]) -> None:
-    """Choose rungs for a connection, by resource (``CarePlan``) or ``record/Resource``."""
-    which = connection.c.id == connection_id
-    tx.execute(sa.update(connection).where(which).values(rungs=orjson.dumps(rungs).decode()))
-
-
 def refuse(
     tx: sa.Connection, connection_id: int, resource: str, interaction: str, status: int, now: float
 ) -> bool:

@@ -60,7 +60,7 @@ class Link:
     remote_hash: str | None
     acked_at: float | None
     rung: str = "native"
-    standing: str = "live"  # or gone, when the EHR has it no longer
+    standing: str = "live"  # gone: the EHR has it no longer; absent: looked for and not there
 
     @property
     def local(self) -> Local:
@@ -95,22 +95,6 @@ def of_record(tx: sa.Connection, connection_id: int, key: RecordKey) -> list[Lin
     """Every link that ever belonged to a record, in the order they were made."""
     named = {"linked_on": connection_id, "of_type": key[0], "of_id": key[1]}
     return [Link(**row) for row in tx.execute(_OF_RECORD, named).mappings()]
-
-
-def by_identifier(
-    tx: sa.Connection, connection_id: int, resource_type: str, identifier: tuple[str, str]
-) -> Link | None:
-    """The link of the resource with this business identifier (system, value)."""
-    row = tx.execute(
-        sa.select(*COLUMNS).where(
-            link.c.connection_id == connection_id,
-            link.c.resource_type == resource_type,
-            link.c.identifier_system == identifier[0],
-            link.c.identifier_value == identifier[1],
-        )
-    ).mappings()
-    found = row.first()
-    return None if found is None else Link(**found)
 
 
 def by_remote(
@@ -304,7 +288,7 @@ def unsettled(
 
 
 def stand(tx: sa.Connection, link_id: int, standing: str, remote_id: str | None = None) -> None:
-    """Note that the EHR has it no longer (``gone``) or again (``live``), perhaps elsewhere."""
+    """Note that the EHR has it (``live``), no longer (``gone``) or not at all (``absent``)."""
     values: dict[str, str] = {"standing": standing}
     if remote_id is not None:
         values["remote_id"] = remote_id

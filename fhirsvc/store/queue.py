@@ -93,7 +93,11 @@ def _satisfied(tx: sa.Connection, which: sa.ColumnElement[bool]) -> list[int]:
             link.c.resource_type == delivery_wait.c.type,
             link.c.local_id == delivery_wait.c.id,
         ),
-    ).where(delivery_wait.c.kind == "link", link.c.remote_id.is_not(None), which)
+    ).where(
+        delivery_wait.c.kind == "link",
+        sa.or_(link.c.remote_id.is_not(None), link.c.standing == "absent"),
+        which,
+    )
     loaded = waiting.join(
         record,
         sa.and_(record.c.type == delivery_wait.c.type, record.c.id == delivery_wait.c.id),

@@ -12,7 +12,7 @@ from statements import EHRS
 
 from fhirsvc.ehr.content import fingerprint
 from fhirsvc.ehr.local import leads_to, references
-from fhirsvc.ehr.outgoing import arrange, unplaced
+from fhirsvc.ehr.outgoing import arrange
 from fhirsvc.fhir.validate import validate
 from fhirsvc.mapping.carried import present
 from fhirsvc.records import fields
@@ -179,19 +179,6 @@ def test_a_clinician_without_npi_is_named():
     found = arrange(one, mappings().forward(one), ladder("epic"), context(one))
     (match,) = (out for out in found.outgoing if out.kind == "match")
     assert (match.identifiers, match.otherwise) == ((), "name")
-
-
-def test_references_to_what_was_not_found_become_logical():
-    """When a match found nobody."""
-    one = record("referral", "referral-01-1")
-    (request,) = (r for r in mappings().forward(one) if r["resourceType"] == "ServiceRequest")
-    target = leads_to(request["requester"])
-    changed = unplaced(one, request, {target}, ladder("epic"), context(one))
-
-    assert changed["requester"]["identifier"]["system"] == "urn:fhirsvc:staff"
-    assert "reference" not in changed["requester"]
-    assert changed["subject"] == request["subject"]
-    assert "reference" in request["requester"]
 
 
 def test_what_is_known_to_be_absent_is_named_at_once():

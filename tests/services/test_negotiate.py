@@ -10,6 +10,9 @@ import pytest
 import shipped_clinic
 from clinic_sides import CLIENT, goal_id, is_needed
 
+from fhirsvc.services.review import Reviewer
+from fhirsvc.store import deliveries, links, queue, turns
+
 MRN = "urn:oid:2.16.840.1.113883.3.1"
 READS = frozenset({"read", "search-type"})
 WRITES = READS | {"create", "update"}
@@ -72,6 +75,91 @@ def test_a_plan_and_its_goals_go_as_documents(hospital):
     assert hospital.fhir.count("Goal") == hospital.fhir.count("CarePlan") == 0
 
 
+def _with_a_clinician(hospital):
+    """An Observation there, and who performed it."""
+    listed = hospital.fhir.handle("GET", "/Observation", "", {}, b"").body["entry"]
+    found = [one["resource"] for one in listed if "performer" in one["resource"]]
+    return next(
+        (one, who) for one in found for who in one["performer"] if who.get("type") == "Practitioner"
+    )
+
+
+def test_everybody_arrives_though_the_hospital_knows_no_clinician(hospital):
+    """Clinicians whom it does not find are called by name and number; nothing waits for them."""
+    _patient(hospital)
+
+    hospital.drain()
+
+    assert {one.state for one in hospital.deliveries()} == {"delivered"}
+    _, who = _with_a_clinician(hospital)
+    assert "reference" not in who
+    assert who["display"]
+    assert who["identifier"]["value"]
+
+
+def test_a_missed_wake_is_found_for_what_is_absent_too(hospital):
+    """A delivery that began to wait just when a clinician was not found is woken by the sweep."""
+    _patient(hospital)
+    hospital.drain()
+    waits = frozenset({("link", "Practitioner", "staff.staff-delgado")})
+    goal = next(one for one in _of(hospital, "goal"))
+
+    def asleep(tx):
+        deliveries.reopen(tx, 1, goal.record, hospital.clock(), "tests")
+        taken = turns.claim(tx, 1, "me", hospital.clock())
+        change = deliveries.Change("pending", delay=900.0, waits=waits)
+        turns.finish(tx, taken, change, hospital.clock())
+
+    hospital.database.run(asleep)
+
+    assert hospital.database.run(lambda tx: queue.wake_satisfied(tx, hospital.clock())) == 1
+
+
+def test_an_edit_there_comes_back_in_the_form_it_went_out_in(hospital):
+    """What was taken in is quiet: no reference of ours is written where theirs should be."""
+    _patient(hospital)
+    hospital.drain()
+    observation, _ = _with_a_clinician(hospital)
+    body = {**observation, "note": [{"text": "Seen on the ward"}]}
+    path = f"/Observation/{observation['id']}"
+    assert hospital.fhir.handle("PUT", path, "", {}, orjson.dumps(body)).status == 200
+    hospital.wire.seen.clear()
+
+    taken = hospital.look("Observation", observation["id"])
+
+    assert taken.merged.is_quiet
+    assert (taken.merged.taken, taken.merged.conflicts) == ((), ())
+    assert hospital.drain() == []
+    assert hospital.wire.writes == []
+
+
+def test_a_patient_that_was_linked_by_hand_stays_the_hospitals_own(hospital):
+    """Linking says who it is; what the hospital writes of them is not taken into the record."""
+    reviewer = Reviewer(
+        hospital.database,
+        hospital.deliverer.mapper,
+        hospital.receiver,
+        lambda _: hospital.client,
+        hospital.clock,
+        lambda: "corr",
+    )
+    patient = _patient(hospital, "a number of their own")
+    hospital.drain()
+    before = hospital.record("client", CLIENT)
+
+    connection = hospital.operator.connection("hospital")
+    taken = reviewer.join(connection, ("client", CLIENT), "Patient", patient)
+
+    assert taken.state == "passed"
+    with hospital.database.read() as tx:
+        name = ("Patient", patient)
+        assert links.by_remote(tx, connection.id, [name])[name].rung == "equivalent"
+    hospital.drain()
+    assert hospital.record("client", CLIENT) == before
+    assert hospital.conflicts() == []
+    assert {one.state for one in hospital.deliveries()} == {"delivered"}
+
+
 def _documents(clinic, record_id):
     bundle = clinic.fhir.handle("GET", "/DocumentReference", "", {}, b"").body
     found = [entry["resource"] for entry in bundle["entry"]]
@@ -88,7 +176,7 @@ def test_the_same_again_is_not_filed_again(hospital):
     hospital.wire.seen.clear()
 
     hospital.database.run(
-        lambda tx: clinic_sides.deliveries.reopen(tx, 1, goal.record, hospital.clock(), "again")
+        lambda tx: deliveries.reopen(tx, 1, goal.record, hospital.clock(), "again")
     )
     assert hospital.drain() == ["delivered"]
     assert hospital.wire.writes == []
@@ -160,7 +248,22 @@ def test_writes_go_together_where_a_batch_is_taken(database, clock):
 
     assert sorted(kind for kind, _ in together.everything()) == stored
     assert len(together.wire.writes) < alone * 0.8
+    assert any(path in ("", "/") for _, path in together.wire.writes)
     assert together.settle() == 0
+
+
+def test_a_batch_that_is_declared_and_not_taken_is_tried_once(database, clock):
+    """The refusal is remembered: everything goes one by one after it."""
+    clinic = clinic_sides.clinic(database, clock, batch=True)
+    declared = clinic.fhir.handle("GET", "/metadata", "", {}, b"").body
+    clinic.fhir._batch = False
+    clinic.fhir._capability = lambda: declared
+    clinic.accept(*(one for one in shipped_clinic.records() if is_needed(one)))
+
+    clinic.drain()
+
+    assert {one.state for one in clinic.deliveries()} == {"delivered"}
+    assert len([path for _, path in clinic.wire.writes if path in ("", "/")]) == 1
 
 
 # What Oracle Health declares for DocumentReference, Observation and Condition: no search by

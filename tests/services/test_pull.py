@@ -180,6 +180,23 @@ def test_doubles_are_found_and_repaired(clinic):
     assert clinic.remote("Goal", goal)["id"] == mine["id"]
 
 
+def test_a_double_with_somebodys_note_is_left(clinic):
+    """It has all that we sent and a note of the ward: that is a person's work, and to decide."""
+    goal = goal_id()
+    mine = clinic.remote("Goal", goal)
+    twin = {name: value for name, value in mine.items() if name not in ("id", "meta")}
+    seen = {"url": "https://ward.example/seen", "valueString": "by the night shift"}
+    other = post(clinic, {**twin, "extension": [*twin.get("extension", []), seen]})
+    clinic.clock.sleep(86400)
+
+    found = clinic.pull()["Goal"]
+
+    assert "repaired" not in found.states
+    assert clinic.fhir.handle("GET", f"/Goal/{other}", "", {}, b"").status == 200
+    (item,) = clinic.inbox()
+    assert (item.remote_id, item.reason) == (other, "2 match the identifier and differ")
+
+
 def test_an_ehr_without_last_updated_is_compared(database, clock):
     """Where it cannot say what changed, everything that is linked is looked at each time."""
     made = Clinic(**vars(clinic_sides.clinic(database, clock, inbound=INBOUND)))

@@ -7,6 +7,8 @@ import pytest
 import shipped_clinic
 from clinic_sides import CLIENT, goal_id, is_needed, post
 
+from fhirsvc.store import Database
+
 EXTENSION = {"url": "https://hospital.example/ext", "valueString": "ward 7"}
 
 
@@ -174,3 +176,21 @@ def test_a_deleted_record_is_called_wrong_there(clinic):
     clinic.publisher.delete(("client", CLIENT))
     clinic.drain()
     assert clinic.remote("Patient", CLIENT)["resourceType"] == "Patient"
+
+
+def test_a_new_house_overwrites_nobody(clinic, tmp_path):
+    """A house that knows of no link meets what the EHR has: edits there are not written over."""
+    goal = goal_id()
+    clinic.edit("Goal", goal, lambda body: body["description"].update(text="Their wording"))
+    other = Database(f"sqlite:///{tmp_path / 'other.sqlite'}")
+    other.upgrade()
+    fresh = clinic_sides.clinic(other, clinic.clock)
+    fresh.swap(clinic.client)
+    fresh.accept(*(one for one in shipped_clinic.records() if is_needed(one)))
+
+    fresh.drain()
+
+    assert clinic.remote("Goal", goal)["description"]["text"] == "Their wording"
+    (found,) = fresh.conflicts()
+    assert (found.record_id, found.clash.theirs.value) == (goal, "Their wording")
+    other.dispose()
