@@ -42,6 +42,11 @@ class TypeCapability:
     update_create: bool = False
     versioning: str = ""
 
+    @property
+    def is_written(self) -> bool:
+        """Whether clients may write it."""
+        return bool({"create", "update"} & self.interactions)
+
 
 @dataclass(frozen=True)
 class Capabilities:
@@ -106,6 +111,16 @@ class Capabilities:
         if not self.is_known:
             return True
         return self.can(resource, "search-type") and parameter in self.of(resource).searches
+
+    def in_short(self) -> dict[str, Any]:
+        """What a person wants to see of it."""
+        return {
+            "fhir": self.fhir_version,
+            "software": self.software,
+            "formats": list(self.formats),
+            "system": sorted(self.interactions),
+            "resources": {name: sorted(one.interactions) for name, one in self.types.items()},
+        }
 
     def to_json(self) -> dict[str, Any]:
         """All of it, as compact as can be read again by :meth:`from_json`."""
@@ -245,8 +260,9 @@ def _services(rests: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 def _software(statement: Mapping[str, Any]) -> str:
     software = statement.get("software")
-    name = _text(software.get("name")) if isinstance(software, Mapping) else ""
-    return name or _text(statement.get("publisher"))
+    told = software if isinstance(software, Mapping) else {}
+    named = f"{_text(told.get('name'))} {_text(told.get('version'))}".strip()
+    return named or _text(statement.get("publisher"))
 
 
 # ---- reading what may be anything -------------------------------------------------------------

@@ -15,13 +15,13 @@ from typing import Any
 
 import orjson
 
+from fhirsvc.ehr.capability import Capabilities
 from fhirsvc.ehr.client import Client
 from fhirsvc.ehr.handshake import Handshake, shake
 from fhirsvc.ehr.probe_login import check_login
 from fhirsvc.ehr.probe_read import check_edges, check_reading
 from fhirsvc.ehr.probe_run import Asked, Check, Run, Subject, Verdict
 from fhirsvc.ehr.probe_write import check_writing
-from fhirsvc.ehr.statement import declared
 from fhirsvc.ehr.transport import is_private, origin
 
 FHIR = "4.0."
@@ -75,7 +75,7 @@ def probe(
     if is_reached:
         _check_redirects(run)
         _check_limits(run)
-    capability = run.declared.to_json() if statement else {}
+    capability = run.declared.in_short() if statement else {}
     return Report(tuple(run.checks), capability, statement, is_reached)
 
 
@@ -138,7 +138,7 @@ def _check_metadata(run: Run) -> tuple[str, bool]:
     run.note("metadata", "CapabilityStatement", verdict, advice, asked)
     if asked.body.get("resourceType") != "CapabilityStatement":
         return "", True
-    run.declared = declared(asked.body)
+    run.declared = Capabilities.parse(asked.body)
     return orjson.dumps(asked.body).decode(), True
 
 
@@ -147,14 +147,14 @@ def _of_metadata(asked: Asked) -> tuple[Verdict, str]:
         return "fail", f"{asked.told}: is this the FHIR base URL?"
     if asked.body.get("resourceType") != "CapabilityStatement":
         return "fail", "the answer is no CapabilityStatement: is this the FHIR base URL?"
-    found = declared(asked.body)
-    if not found.fhir.startswith(FHIR):
-        return "fail", f"FHIR {found.fhir or 'of no version'}; R4 (4.0.1) is what we speak"
+    found = Capabilities.parse(asked.body)
+    if not found.fhir_version.startswith(FHIR):
+        return "fail", f"FHIR {found.fhir_version or 'of no version'}; R4 (4.0.1) is what we speak"
     if found.formats and not any("json" in one for one in found.formats):
         return "fail", "it does not speak JSON"
     if "json" not in asked.answer.headers.get("Content-Type", "json"):
         return "warn", "JSON, but its Content-Type says something else"
-    return "pass", f"FHIR {found.fhir}, {found.software or 'unnamed software'}"
+    return "pass", f"FHIR {found.fhir_version}, {found.software or 'unnamed software'}"
 
 
 def _check_clock(run: Run, asked: Asked) -> None:

@@ -118,9 +118,9 @@ def _needed(run: Run) -> dict[str, str]:
     """The letters of ``cruds`` for each mapped type that the EHR declares."""
     return {
         name: "".join(
-            LETTER[one]
-            for one in run.declared.types[name].interactions
-            if one in LETTER and one != "delete"
+            letter
+            for one, letter in LETTER.items()
+            if one in run.declared.types[name].interactions and one != "delete"
         )
         for name in sorted(run.subject.mapped)
         if name in run.declared.types

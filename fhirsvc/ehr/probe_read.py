@@ -60,7 +60,7 @@ def _check_conditional(run: Run) -> None:
 
 
 def _check_batch(run: Run) -> None:
-    found = [one for one in ("batch", "transaction") if one in run.declared.system]
+    found = [one for one in ("batch", "transaction") if one in run.declared.interactions]
     told = f"{' and '.join(found)} declared" if found else "not declared, and not needed"
     run.note("batch", "Batch and transaction", "pass" if found else "skip", told)
 

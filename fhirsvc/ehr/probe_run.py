@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from fhirsvc.ehr.capability import Capabilities
 from fhirsvc.ehr.client import Answer, Client
-from fhirsvc.ehr.statement import Declared
 
 Verdict = Literal["pass", "warn", "fail", "skip"]
 # A cache between us and the EHR must not answer what it held before.
@@ -87,7 +87,7 @@ class Run:
     new_id: Callable[[], str]
     checks: list[Check] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
-    declared: Declared = field(default_factory=Declared)
+    declared: Capabilities = field(default_factory=Capabilities)
     correlation_id: str = ""
 
     def ask(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,7 +24,7 @@ _AT_ONCE = {  # a value is wrong, without a call where most are good
 }
 
 
-class Statements:
+class Statements(ABC):
     """Writes statements; what they say of elements comes in the classes built on it."""
 
     def __init__(self, trace: bool, notes: bool) -> None:
@@ -109,9 +110,9 @@ class Statements:
         key = f"({', '.join(places)},)"
         self.say(f"t.append({name}.known.get(z := {key}) or {name}.at(z))")
 
+    @abstractmethod
     def said(self, element: str, where: str | None, n: int) -> Said:
         """What is said of a line's elements; the writer of a plan knows the lines."""
-        raise NotImplementedError
 
     # ---- reading ------------------------------------------------------------------------
 

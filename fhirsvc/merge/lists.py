@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
@@ -31,9 +32,9 @@ class Own:
 class Lists(Units):
     """Decides lists."""
 
+    @abstractmethod
     def one(self, kind: str, path: str, place: Place, v: Four, owner: Owner | None) -> Pair:
         """One value of a type; ``Walk`` has it."""
-        raise NotImplementedError
 
     def many(self, element: Element, path: str, place: Place, v: Four) -> Pair:
         """A list of objects. Items that lines tell apart are lists of their own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from fhirsvc.fhir.definitions import Element
@@ -13,7 +14,7 @@ from fhirsvc.merge.values import COMPANIONS, Object, Sameness, coding_key, eleme
 _APART = frozenset({"id", "extension"})  # what an atomic value has and is not decided with it
 
 
-class Units:
+class Units(ABC):
     """Decides single values.
 
     :param fill: what the EHR dropped of what we said is sent again.
@@ -25,9 +26,9 @@ class Units:
         self.keys = Keys(same)
         self.fill = fill
 
+    @abstractmethod
     def many(self, element: Element, path: str, place: Place, v: Four) -> Pair:
         """A list; ``Lists`` has it."""
-        raise NotImplementedError
 
     def filled(self, theirs: Any, ours: Any) -> Any:
         """What the EHR has, or what it dropped where that is sent again."""

@@ -6,6 +6,7 @@ ISO string, a number its number.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields
@@ -30,7 +31,7 @@ def reject(rule: str, message: str, field: str | None = None) -> ValidationError
     return ValidationError([Said(rule, message)], field or SCHEMA)
 
 
-class Kind(fields.Field[Any]):
+class Kind(fields.Field[Any], ABC):
     """What every kind shares: a one-line ``doc``, a ``sensitivity`` and a strict check."""
 
     kind: ClassVar[str]
@@ -48,13 +49,13 @@ class Kind(fields.Field[Any]):
             },
         )
 
+    @abstractmethod
     def wrong(self, value: Any) -> Said | None:
         """Return what was expected when ``value`` is not that, else None."""
-        raise NotImplementedError
 
+    @abstractmethod
     def json(self) -> dict[str, Any]:
         """Return this kind's JSON Schema."""
-        raise NotImplementedError
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         said = self.wrong(value)

@@ -54,7 +54,13 @@ def test_a_good_ehr_passes(wire, clock):
     assert {"Goal.read", "Patient.identifier", "paging", "write.stale", "write.delete"} <= set(
         found
     )
-    assert report.capability["resources"]["Basic"][-1] == "delete"
+    assert report.capability["resources"]["Basic"] == [
+        "create",
+        "delete",
+        "read",
+        "search-type",
+        "update",
+    ]
     assert orjson.loads(report.statement)["resourceType"] == "CapabilityStatement"
     assert wire.fhir.count("Basic") == 0
 
