@@ -75,6 +75,9 @@ class Known:
 class Journal(Protocol):
     """The durable memory of one link's writes. Each call is committed when it returns."""
 
+    def check(self) -> None:
+        """Raise when nothing may be written any more: somebody else does, or stopped it."""
+
     def begin(self, method: str, wanted: Wanted) -> int:
         """Note a write that is about to be made."""
 
@@ -383,7 +386,9 @@ class Writer:
                 wanted,
                 *([replace(wanted, body=mine.body)] if mine is not None else []),
             ]
-            kept = take_away_doubles(self._reader, found.remotes, said, remote_id)
+            kept = take_away_doubles(
+                self._reader, found.remotes, said, self._journal.check, remote_id
+            )
             if isinstance(kept, Decision):
                 raise _HaltError(kept)
 
@@ -399,7 +404,7 @@ class Writer:
             found = self._reader.by_identifier(*named, whose(wanted.body))
         if isinstance(found, Duplicates):
             wrote = [one for one in (sent, wanted) if one]
-            found = take_away_doubles(self._reader, found.remotes, wrote)
+            found = take_away_doubles(self._reader, found.remotes, wrote, self._journal.check)
         if isinstance(found, Decision):
             raise _HaltError(found)
         return found
@@ -455,13 +460,14 @@ def take_away_doubles(
     reader: Reader,
     remotes: Sequence[Remote],
     sent: Sequence[Wanted],
+    check: Callable[[], object],
     kept: str | None = None,
 ) -> Remote | Decision:
     """Take away all but one of the resources that carry one identifier of ours.
 
     The one that stays is ``kept`` (its id), or else the first that was made. Only what holds
     nothing but what we ``sent`` is taken away: something else in it is somebody's work. That, and
-    an EHR that does not let us, is a conflict to hold.
+    an EHR that does not let us, is a conflict to hold. ``check`` raises when it may not be done.
     """
     first = min(remotes, key=lambda one: (one.id != kept, one.last_updated, one.id))
     for extra in remotes:
@@ -469,6 +475,7 @@ def take_away_doubles(
             continue
         if not any(content.is_same(extra.body, one.body) for one in sent):
             return _conflict(f"{len(remotes)} match the identifier and differ")
+        check()
         path = f"{sent[0].resource_type}/{extra.id}"
         headers = {} if extra.etag is None else {"If-Match": extra.etag}
         answer = reader.send("DELETE", path, headers=headers)

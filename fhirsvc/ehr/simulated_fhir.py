@@ -108,7 +108,7 @@ class SimulatedFhir:
     ) -> Reply:
         """Answer one request; ``path`` is below the base, ``query`` undecoded."""
         parts = [part for part in path.split("/") if part]
-        params = {key: values[0] for key, values in parse_qs(query).items()}
+        params = _params(query)
         with self._lock:
             if parts == ["metadata"] and method == "GET":
                 return Reply(200, self._capability())
@@ -128,7 +128,7 @@ class SimulatedFhir:
             return _refuse(404, "not-found")
         if parts[0] not in self._takes:
             return _refuse(404, "not-supported")
-        if _asked(method, parts, params) not in self._takes[parts[0]]:
+        if _asked(method, parts) not in self._takes[parts[0]]:
             return _refuse(405, "not-supported")
         if method in ("POST", "PUT"):
             return self._write(method, parts, params, headers, data)
@@ -147,7 +147,7 @@ class SimulatedFhir:
         for entry in bundle.get("entry", []):
             how = entry["request"]
             path, _, query = how["url"].partition("?")
-            params = {key: values[0] for key, values in parse_qs(query).items()}
+            params = _params(query)
             named = {"If-Match": "ifMatch", "If-None-Exist": "ifNoneExist"}
             headers = {name: how[key] for name, key in named.items() if key in how}
             body = orjson.dumps(entry.get("resource"))
@@ -378,7 +378,11 @@ class SimulatedFhir:
         }
 
 
-def _asked(method: str, parts: list[str], params: Mapping[str, str]) -> str:
+def _params(query: str) -> dict[str, str]:
+    return {key: values[0] for key, values in parse_qs(query).items()}
+
+
+def _asked(method: str, parts: list[str]) -> str:
     """The interaction that a request is."""
     if method == "GET":
         return "search-type" if len(parts) == 1 else "read"

@@ -64,6 +64,16 @@ class LinkJournal:
         self._mappings = mappings
         self._rung = rung
 
+    def check(self) -> None:
+        """Raise when this turn may write nothing any more."""
+        if not self._is_alive():
+            raise LostClaimError
+        self._run(self._check)
+
+    def _check(self, tx: sa.Connection) -> None:
+        if connections.state_of(tx, self._taken.connection_id) == "stopped":
+            raise StoppedError
+
     def begin(self, method: str, wanted: Wanted) -> int:
         """Note a write that is about to be made; returns its id."""
         if not self._is_alive():
@@ -71,8 +81,7 @@ class LinkJournal:
         now = self._clock()
 
         def note(tx: sa.Connection) -> int:
-            if connections.state_of(tx, self._taken.connection_id) == "stopped":
-                raise StoppedError
+            self._check(tx)
             link_id = self._linked(tx).id
             sent = Dispatch(link_id, now, self._mappings, wanted.hash, dict(wanted.body))
             agreements.sent(tx, self._taken.id, sent)

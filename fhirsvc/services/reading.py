@@ -25,7 +25,7 @@ from fhirsvc.errors import Category
 from fhirsvc.services.arranging import capabilities_of
 from fhirsvc.services.inbound import Inbound
 from fhirsvc.services.receive import Taken
-from fhirsvc.store import agreements, inbox, links
+from fhirsvc.store import agreements, connections, inbox, links
 from fhirsvc.store.connections import Connection
 from fhirsvc.store.cursors import Cursor
 from fhirsvc.store.links import Link
@@ -229,6 +229,11 @@ class Reading:
         else:
             raise FailedError(read)
 
+    def _check(self) -> None:
+        with self.puller.database.read() as tx:
+            if connections.state_of(tx, self.connection.id) != "active":
+                raise FailedError(Decision("retry", Category.BUSY, detail="it was stopped"))
+
     def _repair(self, link: Link, under: list[Remote]) -> None:
         """Take away the doubles of a linked resource, where they hold only what we sent."""
         with self.puller.database.read() as tx:
@@ -236,7 +241,7 @@ class Reading:
         bodies = [agreement.said, agreement.held] if agreement else []
         named = (self.kind, link.identifier_system, link.identifier_value)
         sent = [Wanted(*named, body, "", 0) for body in bodies]
-        kept = take_away_doubles(self.reader, under, sent, link.remote_id)
+        kept = take_away_doubles(self.reader, under, sent, self._check, link.remote_id)
         if isinstance(kept, Remote):
             self.pulled.states["repaired"] = self.pulled.states.get("repaired", 0) + 1
             return

@@ -22,6 +22,7 @@ import orjson
 import sqlalchemy as sa
 
 from fhirsvc.ehr.content import fingerprint, remote_fingerprint
+from fhirsvc.ehr.local import Local
 from fhirsvc.ehr.protocol import whose
 from fhirsvc.ehr.search import Remote, names, token
 from fhirsvc.errors import Category, FhirsvcError, Finding
@@ -33,7 +34,7 @@ from fhirsvc.services.judge import as_it_is, unjudged
 from fhirsvc.services.lens import Lens
 from fhirsvc.services.ports import Clock, Mapper, Record, Resource, Validate
 from fhirsvc.services.publish import Also, Publisher, Receipt
-from fhirsvc.services.references import Local, identifier_of, local_of, references, resolve
+from fhirsvc.services.references import identifier_of, local_of, references, resolve
 from fhirsvc.store import agreements, conflicts, deliveries, inbox, links, records
 from fhirsvc.store.agreements import Agreement
 from fhirsvc.store.conflicts import Clash, Conflict, Side

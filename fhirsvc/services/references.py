@@ -6,25 +6,21 @@ https://hl7.org/fhir/R4/references.html
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from fhirsvc.ehr.local import Local, leads_to, rewritten
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.services.ports import Resource
-
-Local = tuple[str, str]  # resource type, local id
-
-_LOCAL = re.compile(r"([A-Z][A-Za-z]{1,39})/([A-Za-z0-9\-.]{1,64})")
 
 
 def local_of(resource: Resource) -> Local:
     """What other resources call this one; INVALID when it has no type or no local id."""
     named = resource.get("resourceType"), resource.get("id")
-    found = _LOCAL.fullmatch("/".join(filter(None, named)))
+    found = leads_to({"reference": "/".join(filter(None, named))})
     if found is None:
         raise FhirsvcError(Category.INVALID, "a mapped resource has no local id")
-    return found[1], found[2]
+    return found
 
 
 def identifier_of(resource: Resource) -> tuple[str, str]:
@@ -55,14 +51,13 @@ def _tag_of(resource: Resource) -> tuple[str, str]:
 
 def references(node: Any) -> set[Local]:
     """Every local reference inside."""
-    return {(match[1], match[2]) for match in _references(node)}
+    return set(_references(node))
 
 
-def _references(node: Any) -> Iterator[re.Match[str]]:
+def _references(node: Any) -> Iterator[Local]:
     if isinstance(node, dict):
-        reference = node.get("reference")
-        if isinstance(reference, str) and (match := _LOCAL.fullmatch(reference)):
-            yield match
+        if (target := leads_to(node)) is not None:
+            yield target
         for value in node.values():
             if isinstance(value, dict | list):
                 yield from _references(value)
@@ -76,16 +71,7 @@ def resolve(node: Any, remote: Mapping[Local, str]) -> Any:
 
     ``remote`` gives ``ResourceType/remote-id`` for each local; a missing one is a KeyError.
     """
-    if isinstance(node, list):
-        items = [resolve(item, remote) for item in node]
-        return items if any(new is not old for new, old in zip(items, node, strict=True)) else node
-    if not isinstance(node, dict):
-        return node
-    changed = {key: new for key, old in node.items() if (new := resolve(old, remote)) is not old}
-    reference = node.get("reference")
-    if isinstance(reference, str) and (match := _LOCAL.fullmatch(reference)):
-        changed["reference"] = remote[match[1], match[2]]
-    return {**node, **changed} if changed else node
+    return rewritten(node, lambda _, target, one: {**one, "reference": remote[target]})
 
 
 def in_order(resources: Sequence[Resource]) -> list[Resource]:

@@ -16,6 +16,7 @@ import orjson
 from fhirsvc.ehr import batch
 from fhirsvc.ehr.content import fingerprint, lasting
 from fhirsvc.ehr.decide import Decision, backoff
+from fhirsvc.ehr.local import Local
 from fhirsvc.ehr.outgoing import Arranged, Outgoing
 from fhirsvc.ehr.protocol import (
     Dice,
@@ -36,7 +37,6 @@ from fhirsvc.services.inbound import Inbound
 from fhirsvc.services.journal import LinkJournal
 from fhirsvc.services.ports import Record, Resource
 from fhirsvc.services.references import (
-    Local,
     identifier_of,
     in_order,
     local_of,

@@ -300,6 +300,16 @@ def test_what_we_made_twice_is_taken_away(house):
     assert house.fhir.handle("GET", f"/Patient/{ids[0]}", "", {}, b"").status == 200
 
 
+def test_a_stopped_connection_has_nothing_taken_away(house):
+    """The kill switch holds for doubles as well: stopped in the middle, both are still there."""
+    _twice(house, client())
+    house.accept(client())
+    house.wire.faults.append(lambda: house.operator.stop("ehr"))  # while the first write is out
+
+    assert house.turn() == "pending"
+    assert house.fhir.count("Patient") == 2
+
+
 def test_two_matches_hold(house):
     """Two that differ are a conflict for a person, then it can be retried."""
     ids = _twice(house, client(), family="Somebody's work")
