@@ -312,6 +312,26 @@ def test_a_bad_put_is_refused_with_its_place(web, body, kind, status, where):
     assert web.get(path).status_code == 404
 
 
+def test_delete_and_history(web):
+    """A deleted record is gone, its history tells all, and it can be put again."""
+    path, record = "/api/v1/records/client/client-01", first("client")
+    web.put(path, json=record)
+
+    assert web.delete(path, headers={"If-Match": 'W/"7"'}).status_code == 409
+    deleted = web.delete(path, headers={"If-Match": 'W/"1"'})
+    assert (deleted.status_code, deleted.headers["ETag"]) == (200, 'W/"2"')
+    assert deleted.get_json()["outcome"] == "deleted"
+    assert web.get(path).status_code == 410
+    assert web.delete(path).status_code == 410
+    assert web.delete("/api/v1/records/client/none").status_code == 404
+    told = web.get(f"{path}/history").get_json()
+    assert [(one["version"], one["deleted"]) for one in told] == [(1, False), (2, True)]
+    assert told[0]["record"] == record
+    assert web.get("/api/v1/records/client/none/history").status_code == 404
+    assert web.put(path, json=record).get_json()["version"] == 3
+    assert web.get(path).get_json() == record
+
+
 def test_a_batch_has_a_result_for_each_line(web):
     """In order; a bad line does not stop the others."""
     good = orjson.dumps(first("client")).decode()
