@@ -136,9 +136,9 @@ def test_of_a_connection_with_a_statement(shell):
             connections.set_capability(tx, kept.id, json.dumps(known), 1.0)
             connections.refuse(tx, kept.id, "Goal", "create", 403, 2.0)
             connections.refuse(tx, kept.id, "Goal", "update", 403, 2.0)
-            connections.set_rungs(tx, kept.id, {"Condition": "hold"})
 
         wiring.database.run(note)
+    assert shell("connect", "set", "ehr", "--rung", "Condition=hold").exit_code == 0
     (rungs,) = shell.json("connect", "plan", "ehr", "--rung", "Flag=document", code=1)
 
     goal = _rung(rungs, "goal", "Goal")
