@@ -12,6 +12,8 @@ import structlog
 from flask import Flask, Response, g, render_template, request
 
 from fhirsvc import settings as settings_
+from fhirsvc.api.access import open_access
+from fhirsvc.api.fhir import fhir_routes
 from fhirsvc.api.hooks import hooks
 from fhirsvc.api.ops import Counts, ops
 from fhirsvc.api.problems import register
@@ -21,7 +23,7 @@ from fhirsvc.console import figures
 from fhirsvc.console.pages import Desk, console
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.mapping.forward import Mappings
-from fhirsvc.store import records
+from fhirsvc.store import records, serving
 from fhirsvc.wiring import LateMappings, Wiring, configure_logs, product
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -60,6 +62,9 @@ def create_app(
     clients = wiring.clients()
     app.register_blueprint(hooks(lambda: wiring.watcher(clients)))
     app.register_blueprint(record_routes(wiring.database, wiring.publisher))
+    settings = wiring.settings
+    access = open_access(settings.fhir_open)
+    app.register_blueprint(fhir_routes(wiring.server, access, settings.public_url))
     app.register_blueprint(console(Desk(wiring.database, wiring.operator, mappings)))
     return app
 
@@ -78,7 +83,10 @@ def from_settings(hosts: Sequence[str] | None = LOOPBACK) -> Flask:
 
 def _counts(tx: sa.Connection) -> Counts:
     return Counts(
-        figures.states_by_connection(tx), figures.attempts_by_connection(tx), records.counts(tx)
+        figures.states_by_connection(tx),
+        figures.attempts_by_connection(tx),
+        records.counts(tx),
+        serving.unserved(tx),
     )
 
 

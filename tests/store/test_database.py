@@ -38,7 +38,7 @@ def test_upgrade_twice_changes_nothing(database):
     database.upgrade()
 
     database.check()
-    assert database.revision() == "0003"
+    assert database.revision() == "0004"
 
 
 def test_check_says_what_to_run(database_url):
