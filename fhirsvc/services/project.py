@@ -8,6 +8,7 @@ to no more is deleted, and stays in its history.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -135,24 +136,25 @@ class Projector:
         if head is not None and head.has_extras and not head.is_deleted:
             held = orjson.loads(serving.body(tx, head.key, head.version))
             resource = self.graft(resource, held)
-        hash_ = fingerprint(resource)
+        body = orjson.dumps(resource)  # the same content comes in the same order
+        hash_ = hashlib.sha256(body).hexdigest()
         is_same = head is not None and head.hash == hash_ and not head.is_deleted
         if is_same and not is_again:
             return None
         words, dates = values(resource)
-        body = orjson.dumps(resource).decode()
+        text = body.decode()
         if head is None:
             type_, id_ = local_of(resource)
             key = serving.key_of(type_, id_)
             head = Head(key, type_, id_, 1, hash_, at, False, False, *of)
-            return Change(head, body, words, dates, is_first=True)
+            return Change(head, text, words, dates, is_first=True)
         if is_same:
-            return Change(head, body, words, dates, is_version=False)
+            return Change(head, text, words, dates, is_version=False)
         is_first = head.is_deleted
         has_extras = head.has_extras and not is_first
         names = {"record_type": of[0], "record_id": of[1], "has_extras": has_extras}
         head = serving.moved(head, hash=hash_, updated_at=at, is_deleted=False, **names)
-        return Change(head, body, words, dates, is_first=is_first)
+        return Change(head, text, words, dates, is_first=is_first)
 
     def _gone(self, tx: sa.Connection, head: Head, at: float) -> Change:
         body = serving.body(tx, head.key, head.version)
