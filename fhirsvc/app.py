@@ -12,6 +12,8 @@ import structlog
 from flask import Flask, Response, g, render_template, request
 
 from fhirsvc import settings as settings_
+from fhirsvc.api.access import open_access
+from fhirsvc.api.fhir import fhir_routes
 from fhirsvc.api.hooks import hooks
 from fhirsvc.api.ops import Counts, ops
 from fhirsvc.api.problems import register
@@ -22,7 +24,7 @@ from fhirsvc.console.pages import Desk, console
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.services.logs import configure_logs
-from fhirsvc.store import records
+from fhirsvc.store import records, serving
 from fhirsvc.wiring import LateMappings, Wiring, product
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -61,6 +63,9 @@ def create_app(
     clients = wiring.clients()
     app.register_blueprint(hooks(lambda: wiring.watcher(clients)))
     app.register_blueprint(record_routes(wiring.database, wiring.publisher))
+    settings = wiring.settings
+    access = open_access(settings.fhir_open)
+    app.register_blueprint(fhir_routes(wiring.server, access, settings.public_url))
     app.register_blueprint(console(Desk(wiring.database, wiring.operator, mappings)))
     return app
 
@@ -79,7 +84,10 @@ def from_settings(hosts: Sequence[str] | None = LOOPBACK) -> Flask:
 
 def _counts(tx: sa.Connection) -> Counts:
     return Counts(
-        figures.states_by_connection(tx), figures.attempts_by_connection(tx), records.counts(tx)
+        figures.states_by_connection(tx),
+        figures.attempts_by_connection(tx),
+        records.counts(tx),
+        serving.unserved(tx),
     )
 
 

@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "", description="where EHRs reach this service, for their notifications; empty: they do not"
     )
+    fhir_open: bool = Field(
+        False, description="anybody on this very machine may use /fhir without a login"
+    )
     achievement_from_scores: bool = Field(
         False, description="goals' achievementStatus follows from targets and the client's scores"
     )

@@ -34,10 +34,12 @@ from fhirsvc.services.lens import Lens
 from fhirsvc.services.liveness import Identity
 from fhirsvc.services.operate import Operator
 from fhirsvc.services.ports import Check, Companions, Mapper, Validate
-from fhirsvc.services.publish import Publisher, alone
+from fhirsvc.services.project import US_CORE, Projector
+from fhirsvc.services.publish import Publisher, alone, unserved
 from fhirsvc.services.pull import Puller
 from fhirsvc.services.receive import Receiver
 from fhirsvc.services.review import Reviewer
+from fhirsvc.services.serve import Server
 from fhirsvc.services.sweep import Sweeper
 from fhirsvc.services.watching import Watcher
 from fhirsvc.settings import Settings
@@ -140,7 +142,34 @@ class Wiring:
     @property
     def publisher(self) -> Publisher:
         """Takes records in."""
-        return Publisher(self.database, self.check, self.clock, self.companions, moved=self.moved)
+        projector = self.projector
+        return Publisher(
+            self.database,
+            self.check,
+            self.clock,
+            self.companions,
+            moved=self.moved,
+            project=unserved if projector is None else projector.project,
+        )
+
+    @property
+    def server(self) -> Server:
+        """Answers what /fhir is asked."""
+        return Server(self.database, self.clock, _new_id)
+
+    @property
+    def projector(self) -> Projector | None:
+        """Keeps what /fhir serves; without the way back nothing is served."""
+        lens = self.lens
+        if lens is None:
+            return None
+        return Projector(
+            self.database,
+            self.mapper,
+            self.clock,
+            lambda made, held: lens.onto(made, held, US_CORE),
+            by_scores=self.moved is not None,
+        )
 
     @property
     def operator(self) -> Operator:
@@ -177,6 +206,7 @@ class Wiring:
             publisher=self.publisher,
             clock=self.clock,
             on_share=clients.set_share,
+            projector=self.projector,
         )
         puller = self.puller(clients)
         intake = None

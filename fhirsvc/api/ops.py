@@ -21,6 +21,7 @@ class Counts:
     deliveries: Mapping[tuple[str, str], int]
     attempts: Mapping[tuple[str, str], int]
     records: Mapping[str, int]
+    unserved: int = 0  # records that did not map
 
 
 class _Figures(Collector):
@@ -50,6 +51,9 @@ class _Figures(Collector):
         for name, number in sorted(counts.records.items()):
             records.add_metric([name], number)
         yield records
+        unserved = GaugeMetricFamily("fhirsvc_records_unserved", "Records that did not map.")
+        unserved.add_metric([], counts.unserved)
+        yield unserved
 
 
 def ops(database: Database, counts: Callable[[sa.Connection], Counts]) -> Blueprint:

@@ -13,6 +13,7 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
+from fhirsvc.api import outcomes
 from fhirsvc.errors import MEANING, Category, FhirsvcError, Finding
 
 PROBLEM_JSON = "application/problem+json"
@@ -37,6 +38,8 @@ def register(app: Flask, page: Callable[[dict[str, Any]], str]) -> None:
         return Response(orjson.dumps(problem), status, content_type=PROBLEM_JSON)
 
     def known(error: FhirsvcError) -> Response:
+        if outcomes.is_fhir():
+            return outcomes.known(error)
         found = _problem(error.meaning.status, str(error.category), error.message)
         if error.where:
             found["where"] = error.where
@@ -46,11 +49,15 @@ def register(app: Flask, page: Callable[[dict[str, Any]], str]) -> None:
 
     def http(error: HTTPException) -> Response:
         status = error.code or 500
+        if outcomes.is_fhir():
+            return outcomes.http(status, error.name)
         return answer(_problem(status, _category(status), error.name))
 
     def unexpected(error: Exception) -> Response:
         # Its text may hold values; the type and the correlation id find it again.
         log.error("unexpected", error=type(error).__name__, route=str(request.url_rule))
+        if outcomes.is_fhir():
+            return outcomes.http(500, "something went wrong here")
         return answer(_problem(500, str(Category.FAULT), "something went wrong here"))
 
     app.register_error_handler(FhirsvcError, known)

@@ -17,6 +17,9 @@ REQUIRED: dict[tuple[str, str], tuple[str, ...]] = {
     ("AuditEventAgentNetwork", "type"): tuple("1 2 3 4 5".split()),
     # http://terminology.hl7.org/ValueSet/v3-ConfidentialityClassification
     ("Composition", "confidentiality"): tuple("U L M N R V".split()),
+    # http://hl7.org/fhir/ValueSet/mimetypes: every code of BCP 13, which no list has
+    ("CapabilityStatement", "format"): (),
+    ("CapabilityStatement", "patchFormat"): (),
     # http://hl7.org/fhir/ValueSet/quantity-comparator
     ("Count", "comparator"): tuple("< <= >= >".split()),
     # http://hl7.org/fhir/ValueSet/detectedissue-status

@@ -85,6 +85,10 @@ class Lens:
         findings = tuple(located.finding for located in returned.findings)
         return Read(mine[0] if len(mine) == 1 else None, findings)
 
+    def onto(self, made: dict[str, Any], held: dict[str, Any], us_core: int) -> dict[str, Any]:
+        """What mapping made, with all that ``held`` has and no line reads."""
+        return self._back(us_core).onto_existing(made, held)
+
     def _back(self, us_core: int) -> Back:
         if us_core not in self._backs:
             self._backs[us_core] = Back.of(self._mappings().library, us_core)

@@ -28,6 +28,8 @@ BATCH = 100  # records in one transaction
 Outcome = Literal["created", "changed", "unchanged", "refused", "deleted"]
 # Something else to be done in the transaction that stores a record.
 Also = Callable[[sa.Connection, "Receipt"], None]
+# What follows from new versions in the transaction that stores them; the time is epoch seconds.
+Project = Callable[[sa.Connection, Sequence[Version], float], None]
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,10 @@ def alone(_: Record) -> list[dict[str, Any]]:
     return []
 
 
+def unserved(_tx: sa.Connection, _versions: Sequence[Version], _now: float) -> None:
+    """Nothing follows from a version."""
+
+
 class Publisher:
     """Takes records in.
 
@@ -85,6 +91,7 @@ class Publisher:
     seconds. ``new_id`` makes the correlation id of what comes without one: it goes to the EHR
     with every request that the record causes. With ``moved``, what a difference between two totals
     of an instrument means, goals are judged by scores: see :mod:`fhirsvc.services.judge`.
+    ``project`` is given every batch of new versions, in the transaction that stores them.
     """
 
     def __init__(
@@ -96,6 +103,7 @@ class Publisher:
         *,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
         moved: Moved | None = None,
+        project: Project = unserved,
     ) -> None:
         self._database = database
         self._check = check
@@ -103,6 +111,7 @@ class Publisher:
         self._companions = companions
         self._new_id = new_id
         self._moved = moved
+        self._project = project
 
     def accept(self, given: Iterable[object], correlation_id: str = "") -> Accepted:
         """Store every record that is new or changed and open its delivery to every connection.
@@ -196,6 +205,8 @@ class Publisher:
             touched = records.clients(tx, [key])
             judgements.lock(tx, touched)
             judge.judge(tx, touched, (), self._moved, correlation_id=cause, now=now)
+            self._project(tx, records.goals(tx, touched), now)
+        self._project(tx, [last], now)
         return Receipt(0, "deleted", *key, last.version)
 
     def backfill(self) -> int:
@@ -249,15 +260,18 @@ class Publisher:
         if bearing:
             touched |= records.clients(tx, [one.key for one in bearing])
             judgements.lock(tx, touched)
+        versions: list[Version] = []
         if beside:
-            _store(tx, beside, correlation_id, now)
-        stored = _store(tx, incoming, correlation_id, now, expected)
+            _store(tx, beside, correlation_id, now, versions)
+        stored = _store(tx, incoming, correlation_id, now, versions, expected)
         changed = {
             (one.type, one.id) for one in stored.receipts if one.outcome in ("created", "changed")
         }
         if self._moved and changed & {one.key for one in bearing}:
             fresh = {id_ for type_, id_ in changed if type_ == judgements.GOAL}
             judge.judge(tx, touched, fresh, self._moved, correlation_id=correlation_id, now=now)
+            versions += records.goals(tx, touched)
+        self._project(tx, versions, now)
         return stored
 
     def _read(self, index: int, record: object) -> _Incoming | Receipt:
@@ -286,9 +300,13 @@ def _store(
     incoming: Sequence[_Incoming],
     correlation_id: str,
     now: float,
+    stored: list[Version],
     expected: int | None = None,
 ) -> Accepted:
-    """Write the versions of one batch with their deliveries; see :meth:`Publisher.accept`."""
+    """Write the versions of one batch with their deliveries; see :meth:`Publisher.accept`.
+
+    They are added to ``stored``.
+    """
     before = records.current(tx, [one.key for one in incoming])
     known = dict(before)
     receipts: list[Receipt] = []
@@ -309,6 +327,7 @@ def _store(
         version = Version(*one.key, number + 1, one.body, one.hash, now, correlation_id)
         versions.append(replace(version, source=one.source))
     records.save(tx, versions, {one.key: one.client_id for one in incoming})
+    stored += versions
     newest = {one.key: one for one in versions}
     superseded = deliveries.supersede(tx, newest.keys() & before.keys(), now)
     ids = [connection.id for connection in connections.everyone(tx)]

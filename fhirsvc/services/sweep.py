@@ -17,6 +17,7 @@ from fhirsvc.services import lanes as lanes_
 from fhirsvc.services.lanes import Lanes
 from fhirsvc.services.liveness import Identity
 from fhirsvc.services.ports import Clock
+from fhirsvc.services.project import Projector
 from fhirsvc.services.publish import Publisher
 from fhirsvc.store import executors, queue, turns
 from fhirsvc.store.database import Database
@@ -62,6 +63,7 @@ class Sweeper:
         publisher: Publisher,
         clock: Clock,
         on_share: Callable[[float], None] = lambda _: None,
+        projector: Projector | None = None,
     ) -> None:
         self._database = database
         self._identity = identity
@@ -70,6 +72,7 @@ class Sweeper:
         self._publisher = publisher
         self._clock = clock
         self._on_share = on_share
+        self._projector = projector
         self._next_backfill = 0.0
         self._next_tidy = 0.0
         self._failures = 0
@@ -93,8 +96,10 @@ class Sweeper:
         return Swept(sum(due.values()), is_idle)
 
     def _is_behind(self) -> bool:
-        """Judge some of the goals that are to be; whether there may be more."""
-        return self._publisher.catch_up() > 0
+        """Judge some goals and serve some records that are to be; whether there may be more."""
+        judged = self._publisher.catch_up()
+        served = self._projector.catch_up() if self._projector is not None else 0
+        return judged + served > 0
 
     def _recover(self, tx: sa.Connection, now: float) -> None:
         queue.wake_satisfied(tx, now)

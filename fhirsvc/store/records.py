@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -131,23 +132,33 @@ def history(tx: sa.Connection, key: RecordKey) -> list[Version]:
     return [Version(**row) for row in rows]
 
 
+def goals(tx: sa.Connection, clients: Iterable[str]) -> list[Version]:
+    """The current versions of the goals of some clients; those that are deleted too."""
+    query = _current().where(record.c.type == "goal", record.c.client_id.in_(sorted(clients)))
+    return [Version(**row) for row in tx.execute(query).mappings()]
+
+
 def page(tx: sa.Connection, record_type: str, after: str = "", limit: int = 100) -> list[Version]:
     """Current versions of one type, by id, starting after the id ``after``."""
     rows = tx.execute(
-        sa.select(record_version)
-        .join(
-            record,
-            sa.and_(
-                record.c.type == record_version.c.type,
-                record.c.id == record_version.c.id,
-                record.c.version == record_version.c.version,
-            ),
-        )
+        _current()
         .where(record.c.type == record_type, record.c.id > after, ~record_version.c.is_deleted)
         .order_by(record.c.id)
         .limit(limit)
     ).mappings()
     return [Version(**row) for row in rows]
+
+
+def _current() -> sa.Select[Any]:
+    """The current version of each record."""
+    return sa.select(record_version).join(
+        record,
+        sa.and_(
+            record.c.type == record_version.c.type,
+            record.c.id == record_version.c.id,
+            record.c.version == record_version.c.version,
+        ),
+    )
 
 
 def counts(tx: sa.Connection) -> dict[str, int]:

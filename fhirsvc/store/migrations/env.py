@@ -2,10 +2,11 @@
 
 from alembic import context
 
-from fhirsvc.store import received
+from fhirsvc.store import received, served
 from fhirsvc.store.tables import metadata
 
-assert received.inbox.metadata is metadata  # noqa: S101 - its tables are in by being imported
+for table in (received.inbox, served.served):
+    assert table.metadata is metadata  # noqa: S101 - its tables are in by being imported
 
 # The caller owns the transaction: either all pending revisions are applied or none.
 context.configure(

@@ -1,0 +1,64 @@
+"""The CapabilityStatement is true: what it names is answered, what it does not name is not."""
+
+from __future__ import annotations
+
+from fhirsvc.fhir.validate import validate
+
+PROBES = {
+    "read": "/fhir/{type}/nobody",
+    "vread": "/fhir/{type}/nobody/_history/1",
+    "history-instance": "/fhir/{type}/nobody/_history",
+    "history-type": "/fhir/{type}/_history",
+    "search-type": "/fhir/{type}",
+}
+
+
+def test_it_is_valid_and_open_about_its_version(web):
+    """R4 by our own check, and what is served is a kind of instance."""
+    found = web.get("/fhir/metadata").json
+    assert validate(found) == []
+    assert found["fhirVersion"] == "4.0.1"
+
+
+def test_every_interaction_is_answered(clinic):
+    """An interaction that is named is neither unknown nor not allowed."""
+    rest = clinic.get("/fhir/metadata").json["rest"][0]
+    assert {one["type"] for one in rest["resource"]} >= {"Task", "CarePlan", "Patient", "Goal"}
+    for one in rest["resource"]:
+        codes = {interaction["code"] for interaction in one["interaction"]}
+        assert codes == PROBES.keys()
+        for code in codes:
+            answer = clinic.get(PROBES[code].format(type=one["type"]))
+            assert answer.status_code in (200, 404), code
+            if answer.status_code == 404:
+                assert "no such resource" in answer.text
+    assert [one["code"] for one in rest["interaction"]] == ["history-system"]
+    assert clinic.get("/fhir/_history").status_code == 200
+
+
+def test_writes_that_are_not_named_are_not_allowed(clinic):
+    """405 for each, with an outcome."""
+    for method, path in (
+        ("PUT", "/fhir/Task/x"),
+        ("DELETE", "/fhir/Task/x"),
+        ("PATCH", "/fhir/Task/x"),
+        ("POST", "/fhir/Task"),
+    ):
+        answer = clinic.open(path, method=method, json={"resourceType": "Task"})
+        assert answer.status_code == 405
+        assert "GET" in answer.headers["Allow"]
+
+
+def test_every_parameter_and_include_is_taken_and_no_other(clinic):
+    """Each that is named is answered; one that is not is refused."""
+    for one in clinic.get("/fhir/metadata").json["rest"][0]["resource"]:
+        kind = one["type"]
+        samples = {"date": "2026", "token": "x", "reference": "x", "string": "x", "uri": "x"}
+        for parameter in one["searchParam"]:
+            query = f"{parameter['name']}={samples[parameter['type']]}&_summary=count"
+            assert clinic.get(f"/fhir/{kind}?{query}").status_code == 200, query
+        for name, key in (("_include", "searchInclude"), ("_revinclude", "searchRevInclude")):
+            for include in one.get(key, []):
+                query = f"{name}={include}&_count=1"
+                assert clinic.get(f"/fhir/{kind}?{query}").status_code == 200, query
+        assert clinic.get(f"/fhir/{kind}?not-named=x").status_code == 400
