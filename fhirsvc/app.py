@@ -14,6 +14,7 @@ from flask import Flask, Response, g, render_template, request
 from fhirsvc import settings as settings_
 from fhirsvc.api.access import open_access
 from fhirsvc.api.fhir import fhir_routes
+from fhirsvc.api.fhir_frame import Frame
 from fhirsvc.api.hooks import hooks
 from fhirsvc.api.ops import Counts, ops
 from fhirsvc.api.problems import register
@@ -65,7 +66,8 @@ def create_app(
     app.register_blueprint(record_routes(wiring.database, wiring.publisher))
     settings = wiring.settings
     access = open_access(settings.fhir_open)
-    app.register_blueprint(fhir_routes(wiring.server, access, settings.public_url))
+    frame = Frame(access, settings.public_url)
+    app.register_blueprint(fhir_routes(wiring.server, wiring.submitter, frame))
     app.register_blueprint(console(Desk(wiring.database, wiring.operator, mappings)))
     return app
 

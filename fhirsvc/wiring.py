@@ -41,6 +41,7 @@ from fhirsvc.services.pull import Puller
 from fhirsvc.services.receive import Receiver
 from fhirsvc.services.review import Reviewer
 from fhirsvc.services.serve import Server
+from fhirsvc.services.submit import Submitter
 from fhirsvc.services.sweep import Sweeper
 from fhirsvc.services.watching import Watcher
 from fhirsvc.settings import Settings
@@ -157,6 +158,15 @@ class Wiring:
     def server(self) -> Server:
         """Answers what /fhir is asked."""
         return Server(self.database, self.clock, _new_id)
+
+    @property
+    def submitter(self) -> Submitter | None:
+        """Takes in what partners write; without the way back nothing is written."""
+        lens, projector = self.lens, self.projector
+        if lens is None or projector is None:
+            return None
+        made = (self.database, self.mapper, lens, self.publisher, projector)
+        return Submitter(*made, _new_id)
 
     @property
     def projector(self) -> Projector | None:

@@ -15,21 +15,27 @@ from fhirsvc.fhir.search_parameters import TYPES, Parameter, parameters, targets
 # R4 has references to canonical URLs, which are found as uris are.
 _CANONICAL = {("QuestionnaireResponse", "questionnaire")}
 _COMMON_KIND = {"_id": "token", "_lastUpdated": "date"}
+_CONDITIONAL = "conditional-update"  # which the specification has no code for
 _SYSTEM = ("history-system", "search-system", "batch", "transaction")
 
 
-def statement(interactions: Iterable[str], base: str, date: str) -> dict[str, Any]:
+def statement(
+    interactions: Iterable[tuple[str, tuple[str, ...]]], base: str, date: str
+) -> dict[str, Any]:
     """The CapabilityStatement.
 
-    :param interactions: what the routes answer, by the codes of the specification.
+    :param interactions: what the routes answer, by the codes of the specification, each with the
+        types for which it does; all, where there are none.
     :param base: our own base URL.
     :param date: the day from which it holds.
     """
     offered = sorted(set(interactions))
-    typed = [{"code": code} for code in offered if code not in _SYSTEM]
-    system = [{"code": code} for code in offered if code in _SYSTEM]
+    system = [{"code": code} for code, _ in offered if code in _SYSTEM]
     rest: dict[str, Any] = {"mode": "server"}
-    rest["resource"] = [_resource(name, typed) for name in TYPES]
+    rest["resource"] = [
+        _resource(name, [code for code, types in offered if not types or name in types])
+        for name in TYPES
+    ]
     if system:
         rest["interaction"] = system
     return {
@@ -45,18 +51,24 @@ def statement(interactions: Iterable[str], base: str, date: str) -> dict[str, An
     }
 
 
-def _resource(name: str, interactions: list[dict[str, str]]) -> dict[str, Any]:
+def _resource(name: str, codes: list[str]) -> dict[str, Any]:
     own = parameters(name)
     search = [{"name": one, "type": _COMMON_KIND[one]} for one in COMMON]
     search += [{"name": one.name, "type": _kind(name, one)} for one in own.values()]
     found: dict[str, Any] = {
         "type": name,
-        "interaction": interactions,
+        "interaction": [{"code": code} for code in codes if code not in (*_SYSTEM, _CONDITIONAL)],
         "versioning": "versioned",
         "readHistory": True,
         "conditionalRead": "not-match",
         "searchParam": search,
     }
+    if "update" in codes:
+        found |= {"versioning": "versioned-update", "updateCreate": False}
+    if "create" in codes:
+        found["conditionalCreate"] = True
+    if _CONDITIONAL in codes:
+        found["conditionalUpdate"] = True
     includes = [
         f"{name}:{one.name}"
         for one in own.values()

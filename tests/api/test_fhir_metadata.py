@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fhirsvc.fhir.validate import validate
+from fhirsvc.services.submit import WRITABLE
 
 PROBES = {
     "read": "/fhir/{type}/nobody",
@@ -26,23 +27,35 @@ def test_every_interaction_is_answered(clinic):
     assert {one["type"] for one in rest["resource"]} >= {"Task", "CarePlan", "Patient", "Goal"}
     for one in rest["resource"]:
         codes = {interaction["code"] for interaction in one["interaction"]}
-        assert codes == PROBES.keys()
-        for code in codes:
-            answer = clinic.get(PROBES[code].format(type=one["type"]))
+        is_written = one["type"] in WRITABLE
+        assert codes == PROBES.keys() | ({"create", "update"} if is_written else set())
+        assert one.get("conditionalCreate", False) is is_written
+        assert one.get("conditionalUpdate", False) is is_written
+        for method, path in (("POST", ""), ("PUT", "/x"), ("PUT", "?_id=x")) if is_written else ():
+            answer = clinic.open(f"/fhir/{one['type']}{path}", method=method, json={})
+            assert (answer.status_code, "another type" in answer.text) == (400, True)
+        for code, path in PROBES.items():
+            answer = clinic.get(path.format(type=one["type"]))
             assert answer.status_code in (200, 404), code
             if answer.status_code == 404:
                 assert "no such resource" in answer.text
-    assert [one["code"] for one in rest["interaction"]] == ["history-system"]
+    system = [one["code"] for one in rest["interaction"]]
+    assert system == ["batch", "history-system", "transaction"]
+    for kind in ("batch", "transaction"):
+        body = {"resourceType": "Bundle", "type": kind}
+        assert clinic.post("/fhir", json=body).json["type"] == f"{kind}-response"
+        assert clinic.post("/fhir/", json=body).json["type"] == f"{kind}-response"
     assert clinic.get("/fhir/_history").status_code == 200
 
 
 def test_writes_that_are_not_named_are_not_allowed(clinic):
     """405 for each, with an outcome."""
     for method, path in (
-        ("PUT", "/fhir/Task/x"),
+        ("PUT", "/fhir/Patient/x"),
+        ("POST", "/fhir/Observation"),
         ("DELETE", "/fhir/Task/x"),
         ("PATCH", "/fhir/Task/x"),
-        ("POST", "/fhir/Task"),
+        ("DELETE", "/fhir/Task"),
     ):
         answer = clinic.open(path, method=method, json={"resourceType": "Task"})
         assert answer.status_code == 405
