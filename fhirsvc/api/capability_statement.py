@@ -9,26 +9,33 @@ from collections.abc import Iterable
 from typing import Any
 
 from fhirsvc import __version__
+from fhirsvc.ehr.discovery import OAUTH_URIS
 from fhirsvc.fhir.search import COMMON
 from fhirsvc.fhir.search_parameters import TYPES, Parameter, parameters, targets
 
 # R4 has references to canonical URLs, which are found as uris are.
 _CANONICAL = {("QuestionnaireResponse", "questionnaire")}
 _COMMON_KIND = {"_id": "token", "_lastUpdated": "date"}
+SECURITY = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 _SYSTEM = ("history-system", "search-system", "batch", "transaction")
 
 
-def statement(interactions: Iterable[str], base: str, date: str) -> dict[str, Any]:
+def statement(
+    interactions: Iterable[str], base: str, date: str, token_url: str = ""
+) -> dict[str, Any]:
     """The CapabilityStatement.
 
     :param interactions: what the routes answer, by the codes of the specification.
     :param base: our own base URL.
     :param date: the day from which it holds.
+    :param token_url: where access tokens are given; empty: nowhere.
     """
     offered = sorted(set(interactions))
     typed = [{"code": code} for code in offered if code not in _SYSTEM]
     system = [{"code": code} for code in offered if code in _SYSTEM]
     rest: dict[str, Any] = {"mode": "server"}
+    if token_url:
+        rest["security"] = _security(token_url)
     rest["resource"] = [_resource(name, typed) for name in TYPES]
     if system:
         rest["interaction"] = system
@@ -42,6 +49,19 @@ def statement(interactions: Iterable[str], base: str, date: str) -> dict[str, An
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
         "rest": [rest],
+    }
+
+
+def _security(token_url: str) -> dict[str, Any]:
+    """SMART, and its token endpoint for clients that do not read a smart-configuration.
+
+    https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html
+    """
+    inner = {"url": "token", "valueUri": token_url}
+    coding = {"system": SECURITY, "code": "SMART-on-FHIR"}
+    return {
+        "extension": [{"url": OAUTH_URIS, "extension": [inner]}],
+        "service": [{"coding": [coding], "text": "SMART Backend Services"}],
     }
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, request
 
-from fhirsvc.api.access import Access, AccessOf, Interaction
+from fhirsvc.api.access import Access, AccessOf, Interaction, address
 from fhirsvc.api.capability_statement import statement
+from fhirsvc.api.oauth import TOKEN
 from fhirsvc.api.outcomes import FHIR_JSON, StatusError
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.fhir.search import COUNT, ID, SearchError, count_of
@@ -69,7 +70,8 @@ class Fhir:
         _only(_WRITTEN)
         codes = [one.code for one in self.routes()]
         date = instant(self.server.clock())[:10]
-        return self.answer(statement(codes, self.base, date))
+        here = address(self.public, request)
+        return self.answer(statement(codes, self.base, date, here and here + TOKEN))
 
     def read(self, type: str, id: str) -> Response:
         """The current version; 304 where that is the one that is known already."""
@@ -99,10 +101,13 @@ class Fhir:
         if len(values) < len(given):
             raise SearchError(Category.INVALID, "a parameter is given more than once")
         if type is not None:
-            access, types = self._permit(type, "history"), [type]
+            kind: Interaction = "history-type" if id is None else "history"
+            access, types = self._permit(type, kind), [type]
         else:
             access = self.access_of(request)
-            types = [one for one in TYPES if access.permits(one, "history")]
+            types = [one for one in TYPES if access.permits(one, "history-type")]
+            if not types:
+                raise FhirsvcError(Category.FORBIDDEN, "the access allows no history")
         bundle = self.server.history(
             self._asked(access),
             "/".join([*filter(None, (type, id)), "_history"]),

@@ -10,6 +10,7 @@ https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from fhirsvc.fhir.search_parameters import TYPES, parameters, targets
 
@@ -46,7 +47,7 @@ def _included(value: str, *, is_reverse: bool) -> set[str]:
 def _had(name: str) -> set[str]:
     """``_has:Type:reference:parameter``, where the parameter may be another ``_has``."""
     parts = name.split(":")
-    return {one for before, one in zip(parts, parts[1:], strict=False) if before == "_has"}
+    return {one for before, one in pairwise(parts) if before == "_has"}
 
 
 def _chained(resource_type: str, name: str) -> set[str]:

@@ -145,6 +145,4 @@ def holder(tx: sa.Connection, hash: str, now: float) -> Held | None:
 def forget(tx: sa.Connection, now: float) -> int:
     """Drop tokens and assertions that are too old to be of use; returns how many."""
     tables: Iterable[sa.Table] = (partner_token, partner_assertion)
-    return sum(
-        tx.execute(sa.delete(one).where(one.c.expires_at < now)).rowcount for one in tables
-    )
+    return sum(tx.execute(sa.delete(one).where(one.c.expires_at < now)).rowcount for one in tables)
