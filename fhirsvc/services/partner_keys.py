@@ -67,15 +67,15 @@ def unfit(jwk: Jwk) -> str:
 
 def findings(key_set: object) -> list[Finding]:
     """What is wrong with a set that is to be registered."""
-    keys = keys_of(key_set)
-    if not keys:
+    keys = key_set.get("keys") if isinstance(key_set, Mapping) else None
+    if not isinstance(keys, list) or not 1 <= len(keys) <= MOST:
         return [Finding("jwks", f"expected a JWK set of 1 to {MOST} keys", "$.keys")]
     found = [
         Finding("jwk", why, f"$.keys[{index}]")
         for index, one in enumerate(keys)
-        if (why := unfit(one))
+        if (why := unfit(one) if isinstance(one, Mapping) else "expected an object")
     ]
-    names = [(one.get("kid"), one.get("kty")) for one in keys]
+    names = [(one.get("kid"), one.get("kty")) for one in keys_of(key_set) or ()]
     return found + [
         Finding("jwk-kid", "another key of its kty has this kid", f"$.keys[{index}]")
         for index, name in enumerate(names)
