@@ -28,6 +28,7 @@ from fhirsvc.mapping.achievement import Moved, moved_by
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.records import check
 from fhirsvc.services.arranging import Arranger
+from fhirsvc.services.chores import Chores
 from fhirsvc.services.clients import Clients
 from fhirsvc.services.deliver import Deliverer
 from fhirsvc.services.intake import Intake
@@ -234,14 +235,19 @@ class Wiring:
             publisher=self.publisher,
             clock=self.clock,
             on_share=clients.set_share,
-            projector=self.projector,
         )
         puller = self.puller(clients)
         intake = None
         if puller is not None:
             every = self.settings.sweep_s
             intake = Intake(self.database, puller, self.watcher(clients), self.clock, every)
-        return Delivering(identity, clients, lanes, engine, sweeper, intake)
+        return Delivering(identity, clients, lanes, engine, sweeper, self._chores(), intake)
+
+    def _chores(self) -> Chores:
+        """What a worker does beside sending."""
+        projector = self.projector
+        pieces = {} if projector is None else {"project": projector.catch_up}
+        return Chores(pieces, time.monotonic, self.settings.sweep_s)
 
 
 @dataclass(frozen=True)
@@ -253,6 +259,7 @@ class Delivering:
     lanes: Lanes
     engine: DurableEngine
     sweeper: Sweeper
+    chores: Chores
     intake: Intake | None = None
 
 

@@ -49,6 +49,7 @@ def run_worker(
         parts.identity.bury_the_dead()
         parts.engine.start()
         log.info("worker_started", executor=parts.identity.id)
+        parts.chores.start()
         if parts.intake is not None:
             parts.intake.start()
         try:
@@ -74,13 +75,14 @@ def _loop(
             swept = parts.sweeper.sweep()
         except sa.exc.DBAPIError as error:
             log.error("database_failed", error=type(error).__name__)
-        if until_idle and swept.is_idle:
+        if until_idle and swept.is_idle and parts.chores.are_idle:
             return True
         wake.wait(wiring.settings.sweep_s)
     return swept.is_idle
 
 
 def _shut_down(wiring: Wiring, parts: Delivering) -> None:
+    parts.chores.stop()
     if parts.intake is not None:
         parts.intake.stop()
     ended = parts.lanes.stop(wiring.settings.stop_s)

@@ -51,7 +51,8 @@ def known(error: FhirsvcError) -> Response:
     if isinstance(error, StatusError):
         outcome["issue"][0]["code"] = _ISSUES.get(error.status, "invalid")
         return _answer(error.status, outcome, error.headers)
-    if isinstance(error, SearchError):  # a parameter's name is no FHIR path
+    is_elsewhere = isinstance(error, SearchError) or error.where == "Authorization"
+    if is_elsewhere:  # the name of a parameter or of a header is no FHIR path
         outcome["issue"][0].pop("expression", None)
     # A search that cannot be read is a bad request; only a resource is unprocessable.
     status = 400 if isinstance(error, SearchError) else error.meaning.status

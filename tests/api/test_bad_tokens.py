@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
@@ -429,6 +430,21 @@ def test_a_replay_here_and_in_another_process(web, known, database_url, late, cl
     assert [one.json["error"] for one in answers] == ["invalid_client"] * 5
     reasons = [one["reason"] for one in logs if one["event"] == "token_refused"]
     assert reasons == ["replay"] * 4 + ["exp"]
+
+
+def test_one_of_many_at_once(web, known):
+    """However many come with it at the same time, one is given a token."""
+    app = web.application
+
+    def ask(number: int) -> int:
+        there = {"REMOTE_ADDR": f"127.2.0.{number}"}
+        client = app.test_client()
+        return client.post("/oauth/token", data=GOOD, environ_overrides=there).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        codes = list(pool.map(ask, range(1, 17)))
+
+    assert sorted(codes) == [200] + [400] * 15
 
 
 WEAK = {
