@@ -305,13 +305,14 @@ REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.fixture(scope="module", name="shared")
-def _shared(tmp_path_factory, late, demo) -> Iterator[tuple[Wiring, FlaskClient]]:
+def _shared(tmp_path_factory, late, demo, catch_up) -> Iterator[tuple[Wiring, FlaskClient]]:
     """A process that serves the demo clinic and stays: of what is refused nothing is left."""
     url = f"sqlite:///{tmp_path_factory.mktemp('shared') / 'fhirsvc.sqlite'}"
     made = product(load(database_url=url, fhir_open=True), mappings=late)
     made.clock = FakeClock(NOW)
     made.database.upgrade()
     made.publisher.accept(demo)
+    catch_up(made)
     _register(made)
     made.partners.register("third", "system/*.cruds", jwks=partner.key_set())
     yield made, create_app(made, lambda: late.mappings).test_client()
