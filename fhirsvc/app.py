@@ -12,10 +12,11 @@ import structlog
 from flask import Flask, Response, g, render_template, request
 
 from fhirsvc import settings as settings_
-from fhirsvc.api.access import open_access
+from fhirsvc.api.access import open_access, token_access
 from fhirsvc.api.fhir import fhir_routes
 from fhirsvc.api.fhir_frame import Frame
 from fhirsvc.api.hooks import hooks
+from fhirsvc.api.oauth import oauth
 from fhirsvc.api.ops import Counts, ops
 from fhirsvc.api.problems import register
 from fhirsvc.api.records import record_routes
@@ -65,7 +66,8 @@ def create_app(
     app.register_blueprint(hooks(lambda: wiring.watcher(clients)))
     app.register_blueprint(record_routes(wiring.database, wiring.publisher))
     settings = wiring.settings
-    access = open_access(settings.fhir_open)
+    app.register_blueprint(oauth(wiring.token_office(), settings.public_url))
+    access = token_access(wiring.partners.holder, open_access(settings.fhir_open))
     frame = Frame(access, settings.public_url)
     app.register_blueprint(fhir_routes(wiring.server, wiring.submitter, frame))
     app.register_blueprint(console(Desk(wiring.database, wiring.operator, mappings)))

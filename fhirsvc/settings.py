@@ -42,7 +42,14 @@ class Settings(BaseSettings):
         "fhirsvc-keys", description="the folder of the private keys that EHRs know us by"
     )
     public_url: str = Field(
-        "", description="where EHRs reach this service, for their notifications; empty: they do not"
+        "",
+        description="where EHRs and partners reach this service, for notifications and access "
+        "tokens; empty: they do not",
+    )
+    partners_private: bool = Field(
+        False,
+        description="partners' addresses may be in private networks, and on this very machine "
+        "without https",
     )
     fhir_open: bool = Field(
         False, description="anybody on this very machine may use /fhir without a login"

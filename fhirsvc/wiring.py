@@ -6,6 +6,7 @@ It is over 300 lines because nothing else may build them.
 from __future__ import annotations
 
 import random
+import secrets
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from fhirsvc import settings as settings_
 from fhirsvc import shipped
 from fhirsvc.ehr.client import Limits
 from fhirsvc.ehr.content import fingerprint
+from fhirsvc.ehr.guarded import guarded
 from fhirsvc.ehr.keys import KeyFolder
 from fhirsvc.errors import Category, FhirsvcError, Finding
 from fhirsvc.fhir.scoring import Direction
@@ -30,10 +32,12 @@ from fhirsvc.services.chores import Chores
 from fhirsvc.services.clients import Clients
 from fhirsvc.services.deliver import Deliverer
 from fhirsvc.services.intake import Intake
+from fhirsvc.services.key_sets import KeySets
 from fhirsvc.services.lanes import Lanes
 from fhirsvc.services.lens import Lens
 from fhirsvc.services.liveness import Identity
 from fhirsvc.services.operate import Operator
+from fhirsvc.services.partners import Partners
 from fhirsvc.services.ports import Check, Companions, Mapper, Validate
 from fhirsvc.services.project import US_CORE, Projector
 from fhirsvc.services.publish import Publisher, alone, unserved
@@ -43,12 +47,18 @@ from fhirsvc.services.review import Reviewer
 from fhirsvc.services.serve import Server
 from fhirsvc.services.submit import Submitter
 from fhirsvc.services.sweep import Sweeper
+from fhirsvc.services.throttle import Throttle
+from fhirsvc.services.token_office import TokenOffice
 from fhirsvc.services.watching import Watcher
 from fhirsvc.settings import Settings
 from fhirsvc.store.database import Database
 
 if TYPE_CHECKING:
     from fhirsvc.services.engine import DurableEngine
+
+
+# To read a partner's key set: while it is read, somebody waits for a token.
+KEY_SET_LIMITS = Limits(connect_s=3.0, read_s=5.0, body_bytes=65_536)
 
 
 def _new_id() -> str:
@@ -135,6 +145,24 @@ class Wiring:
             self.settings.max_answer_bytes,
         )
         return Clients(limits, self.keys, settings_.secret)
+
+    @property
+    def partners(self) -> Partners:
+        """Partners' clients."""
+        return Partners(self.database, self.clock, self.settings.partners_private)
+
+    def token_office(self) -> TokenOffice:
+        """Gives access tokens to partners' clients; a process needs one."""
+        private = self.settings.partners_private
+        transport = guarded(KEY_SET_LIMITS, time.monotonic, private=private)
+        accept = {"Accept": "application/json", "User-Agent": "fhirsvc"}
+        return TokenOffice(
+            self.database,
+            self.clock,
+            lambda: secrets.token_urlsafe(32),
+            KeySets(lambda url: transport.send("GET", url, accept), self.clock),
+            Throttle(time.monotonic),
+        )
 
     @property
     def keys(self) -> KeyFolder:

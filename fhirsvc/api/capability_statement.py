@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fhirsvc import __version__
+from fhirsvc.ehr.discovery import OAUTH_URIS
 from fhirsvc.fhir.search import COMMON
 from fhirsvc.fhir.search_parameters import TYPES, Parameter, parameters, targets
 
@@ -16,11 +17,16 @@ from fhirsvc.fhir.search_parameters import TYPES, Parameter, parameters, targets
 _CANONICAL = {("QuestionnaireResponse", "questionnaire")}
 _COMMON_KIND = {"_id": "token", "_lastUpdated": "date"}
 _CONDITIONAL = "conditional-update"  # which the specification has no code for
+SECURITY = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 _SYSTEM = ("history-system", "search-system", "batch", "transaction")
 
 
 def statement(
-    interactions: Iterable[tuple[str, tuple[str, ...]]], base: str, date: str
+    interactions: Iterable[tuple[str, tuple[str, ...]]],
+    base: str,
+    date: str,
+    *,
+    token_url: str = "",
 ) -> dict[str, Any]:
     """The CapabilityStatement.
 
@@ -28,10 +34,13 @@ def statement(
         types for which it does; all, where there are none.
     :param base: our own base URL.
     :param date: the day from which it holds.
+    :param token_url: where access tokens are given; empty: nowhere.
     """
     offered = sorted(set(interactions))
     system = [{"code": code} for code, _ in offered if code in _SYSTEM]
     rest: dict[str, Any] = {"mode": "server"}
+    if token_url:
+        rest["security"] = _security(token_url)
     rest["resource"] = [
         _resource(name, [code for code, types in offered if not types or name in types])
         for name in TYPES
@@ -48,6 +57,19 @@ def statement(
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
         "rest": [rest],
+    }
+
+
+def _security(token_url: str) -> dict[str, Any]:
+    """SMART, and its token endpoint for clients that do not read a smart-configuration.
+
+    https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html
+    """
+    inner = {"url": "token", "valueUri": token_url}
+    coding = {"system": SECURITY, "code": "SMART-on-FHIR"}
+    return {
+        "extension": [{"url": OAUTH_URIS, "extension": [inner]}],
+        "service": [{"coding": [coding], "text": "SMART Backend Services"}],
     }
 
 

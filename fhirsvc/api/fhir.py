@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, request
 
+from fhirsvc.api.access import address
 from fhirsvc.api.capability_statement import statement
 from fhirsvc.api.fhir_bundle import Bundles
 from fhirsvc.api.fhir_frame import WRITTEN, Frame, Route, only
 from fhirsvc.api.fhir_reads import Reads
 from fhirsvc.api.fhir_writes import Writes
+from fhirsvc.api.oauth import TOKEN
 from fhirsvc.api.outcomes import StatusError
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.services.ports import Clock
@@ -40,7 +42,9 @@ class _Whole:
         only(WRITTEN)
         date = instant(self.clock())[:10]
         offered = [(one.code, one.types) for one in self.listed]
-        return self.frame.answer(statement(offered, self.frame.base, date))
+        here = address(self.frame.public, request)
+        said = statement(offered, self.frame.base, date, token_url=here and here + TOKEN)
+        return self.frame.answer(said)
 
     def other(self, path: str = "") -> Response:
         """Nothing else is there: 405 where another method is answered, else 404."""

@@ -173,7 +173,9 @@ class Bundles:
         address = f"{self.frame.base}/{found.type}/{found.id}"
         entry = {"fullUrl": address, "response": said}
         is_minimal = "return=minimal" in request.headers.get("Prefer", "").replace(" ", "")
-        return entry if is_minimal else {**entry, "resource": resource_of(found)}
+        if is_minimal or not self.writes.sees(found.type):
+            return entry
+        return {**entry, "resource": resource_of(found)}
 
 
 def _passed_on() -> dict[str, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from flask import Response, request
 
+from fhirsvc.api.access import Interaction
 from fhirsvc.api.fhir_frame import WRITTEN, Frame, Route, id_of, only
 from fhirsvc.api.outcomes import StatusError
 from fhirsvc.errors import Category, FhirsvcError
@@ -71,10 +72,13 @@ class Reads:
         if len(values) < len(given):
             raise SearchError(Category.INVALID, "a parameter is given more than once")
         if type is not None:
-            access, types = self.frame.permit(type, "history"), [type]
+            kind: Interaction = "history-type" if id is None else "history"
+            access, types = self.frame.permit(type, kind), [type]
         else:
             access = self.frame.access_of(request)
-            types = [one for one in TYPES if access.permits(one, "history")]
+            types = [one for one in TYPES if access.permits(one, "history-type")]
+            if not types:
+                raise FhirsvcError(Category.FORBIDDEN, "the access allows no history")
         bundle = self.server.history(
             self.frame.asked(access),
             "/".join([*filter(None, (type, id)), "_history"]),

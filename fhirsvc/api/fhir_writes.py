@@ -106,6 +106,10 @@ class Writes:
         base, cause = self.frame.base, g.correlation_id
         return self.submitter.submit(given, client=client, base=base, correlation_id=cause)
 
+    def sees(self, type: str) -> bool:
+        """Whether who writes may also read what is there then: it has more than they wrote."""
+        return self.frame.access_of(request).permits(type, "read")
+
     def _permit(self, type: str, interaction: Any) -> Access:
         if type not in WRITABLE:
             self.frame.permit(type, "read")  # who may not even read it is told no more
@@ -137,6 +141,8 @@ class Writes:
         found, status = done.found, 201 if done.is_new else 200
         wanted = _RETURN.search(request.headers.get("Prefer", ""))
         how = wanted[1] if wanted else "representation"
+        if how == "representation" and not self.sees(found.type):
+            how = "minimal"
         if how == "minimal":
             answer = stamped(Response(status=status, content_type=FHIR_JSON), found)
         elif how == "OperationOutcome":

@@ -59,12 +59,22 @@ def known(error: FhirsvcError) -> Response:
     if isinstance(error, StatusError):
         outcome["issue"][0]["code"] = _ISSUES.get(error.status, "invalid")
         return _answer(error.status, outcome, error.headers)
-    if isinstance(error, SearchError):  # a parameter's name is no FHIR path
+    is_elsewhere = isinstance(error, SearchError) or error.where == "Authorization"
+    if is_elsewhere:  # the name of a parameter or of a header is no FHIR path
         outcome["issue"][0].pop("expression", None)
     # A search that cannot be read is a bad request; only a resource is unprocessable.
     status = 400 if isinstance(error, SearchError) else error.meaning.status
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    return _answer(status, outcome, headers)
+    return _answer(status, outcome, _challenge(status, error.where))
+
+
+def _challenge(status: int, where: str) -> dict[str, str]:
+    """What the access lacks. https://www.rfc-editor.org/rfc/rfc6750#section-3"""
+    if status == 403:
+        return {"WWW-Authenticate": 'Bearer realm="fhirsvc", error="insufficient_scope"'}
+    if status != 401:
+        return {}
+    said = ', error="invalid_token"' if where == "Authorization" else ""
+    return {"WWW-Authenticate": f'Bearer realm="fhirsvc"{said}'}
 
 
 def http(status: int, name: str) -> Response:

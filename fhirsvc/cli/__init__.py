@@ -52,6 +52,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "instrument": ("instrument:instrument", "Standardized instruments: list them, add one."),
     "connect": ("connect:connect", "EHR connections: add, change, list, test, plan."),
     "keys": ("keys:keys", "The keys that EHRs know us by: new, list, retire."),
+    "clients": ("clients:clients", "Partners' clients: add, list, revoke."),
     "sync": (
         "sync:sync",
         "Deliveries and readings: status, show, pull, retry, replay, stop.",

@@ -17,6 +17,7 @@ import orjson
 
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.fhir.search import Search, SearchError, parse
+from fhirsvc.fhir.search_reach import reached
 from fhirsvc.services.ports import Clock
 from fhirsvc.store import served_read, served_search, serving
 from fhirsvc.store.database import Database
@@ -108,6 +109,9 @@ class Server:
             kept = served_read.kept_page(tx, token, asked.client, resource_type, self.clock())
         if kept is None or len(pages) > 1:
             raise SearchError(Category.INVALID, "this search cannot be gone on with", "_page")
+        if not all(asked.sees(one) for one in reached(resource_type, kept)):
+            message = "the access does not allow to go on: this search reaches into other types"
+            raise FhirsvcError(Category.FORBIDDEN, message, resource_type)
         search = parse(resource_type, kept, asked.base)
         after = _place(place, 2 if search.sort == "_lastUpdated" else 1)
         shown = _link("self", address, [("_page", pages[0])])
@@ -129,11 +133,7 @@ class Server:
             is_counted = search.only_count or search.count == 0
             found = [] if is_counted else served_search.page(tx, search, after)
             page = found[: search.count]
-            includes = [
-                one
-                for one in search.includes
-                if asked.sees(one.source) and (one.target is None or asked.sees(one.target))
-            ]
+            includes = search.includes
             due = serving.behind(tx)
             beside = served_search.beside(tx, includes, page, BESIDE + 1) if includes else []
         links = [shown]

@@ -19,7 +19,7 @@ from fhirsvc.services.liveness import Identity
 from fhirsvc.services.ports import Clock
 from fhirsvc.services.project import Projector
 from fhirsvc.services.publish import Publisher
-from fhirsvc.store import executors, queue, turns
+from fhirsvc.store import executors, partners, queue, turns
 from fhirsvc.store.database import Database
 
 BACKFILL_S = 300.0
@@ -112,6 +112,7 @@ class Sweeper:
             before=now - ORPHANED_S,
         )
         executors.forget(tx, now - KEPT_S)
+        partners.forget(tx, now)
 
     def _dispatch(
         self, dead: list[str], living: list[str], lanes: dict[int, int], now: float

@@ -13,7 +13,7 @@ from fhirsvc.ehr.simulated_fhir import Reply, SimulatedFhir
 from fhirsvc.services.lanes import Lanes
 from fhirsvc.services.liveness import Identity
 from fhirsvc.services.sweep import Sweeper
-from fhirsvc.store import turns
+from fhirsvc.store import partners, turns
 from fhirsvc.store.connections import NewConnection
 from fhirsvc.store.tables import delivery
 
@@ -243,3 +243,22 @@ def test_a_stopped_lane_finishes_what_it_has(house, desk):
     assert made == 1
     assert [one.state for one in house.deliveries()] == ["delivered", "pending"]
     assert desk.lanes.stop(1.0)
+
+
+def test_what_is_too_old_to_be_of_use_is_dropped(house, desk):
+    """Access tokens and assertions whose time is over; those whose time is not stay."""
+    now = house.clock()
+    partner = partners.Partner("p", "{}", None, "system/Task.r", now)
+
+    def fill(tx: sa.Connection) -> None:
+        partners.add(tx, partner)
+        for name, until in (("old", now - 1), ("new", now + 1)):
+            partners.issue(tx, name, partners.Held("p", partner.scope), now - 300, until)
+            partners.use(tx, name, now - 300, until)
+
+    house.database.run(fill)
+    desk.sweeper.sweep()
+
+    with house.database.read() as tx:
+        for table in (partners.partner_token, partners.partner_assertion):
+            assert tx.execute(sa.select(table.c.hash)).scalars().all() == ["new"]
