@@ -13,7 +13,8 @@ from flask import Flask, Response, g, render_template, request
 
 from fhirsvc import settings as settings_
 from fhirsvc.api.access import open_access
-from fhirsvc.api.fhir import fhir_routes
+from fhirsvc.api.export import OPERATIONS, export_routes
+from fhirsvc.api.fhir import Fhir, fhir_routes
 from fhirsvc.api.hooks import hooks
 from fhirsvc.api.ops import Counts, ops
 from fhirsvc.api.problems import register
@@ -65,7 +66,9 @@ def create_app(
     app.register_blueprint(record_routes(wiring.database, wiring.publisher))
     settings = wiring.settings
     access = open_access(settings.fhir_open)
-    app.register_blueprint(fhir_routes(wiring.server, access, settings.public_url))
+    fhir = Fhir(wiring.server, access, settings.public_url.rstrip("/"), OPERATIONS)
+    app.register_blueprint(fhir_routes(fhir))
+    app.register_blueprint(export_routes(wiring.exports, wiring.groups, fhir))
     app.register_blueprint(console(Desk(wiring.database, wiring.operator, mappings)))
     return app
 

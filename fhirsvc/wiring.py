@@ -28,6 +28,9 @@ from fhirsvc.records import check
 from fhirsvc.services.arranging import Arranger
 from fhirsvc.services.clients import Clients
 from fhirsvc.services.deliver import Deliverer
+from fhirsvc.services.exporting import Exporter, Exporting
+from fhirsvc.services.exports import Exports, MaySend, everything
+from fhirsvc.services.groups import Groups
 from fhirsvc.services.intake import Intake
 from fhirsvc.services.lanes import Lanes
 from fhirsvc.services.lens import Lens
@@ -67,6 +70,7 @@ class Wiring:
     moved: Moved | None = None  # what a difference of scores means, where they judge goals
     lens: Lens | None = None  # the way back; without it nothing is taken in
     mappings: Callable[[], Mappings] | None = None  # compiled; without them all goes natively
+    may_send: MaySend = everything  # what exports may hold
 
     def receiver(self, clients: Clients) -> Receiver | None:
         """Takes in what EHRs hold."""
@@ -158,6 +162,31 @@ class Wiring:
         return Server(self.database, self.clock, _new_id)
 
     @property
+    def exports(self) -> Exports:
+        """Bulk exports of clients."""
+        settings = self.settings
+        folder, keep = Path(settings.exports), settings.exports_keep_s
+        return Exports(self.database, folder, self.clock, _new_id, keep, self.may_send)
+
+    @property
+    def groups(self) -> Groups:
+        """The clients of each program."""
+        return Groups(self.database)
+
+    def exporter(self, owner: Callable[[], str]) -> Exporter:
+        """Makes bulk exports in the name of an executor."""
+        projector = self.projector
+        return Exporter(
+            self.database,
+            Path(self.settings.exports),
+            self.clock,
+            owner,
+            _new_id,
+            None if projector is None else projector.catch_up,
+            self.may_send,
+        )
+
+    @property
     def projector(self) -> Projector | None:
         """Keeps what /fhir serves; without the way back nothing is served."""
         lens = self.lens
@@ -213,7 +242,8 @@ class Wiring:
         if puller is not None:
             every = self.settings.sweep_s
             intake = Intake(self.database, puller, self.watcher(clients), self.clock, every)
-        return Delivering(identity, clients, lanes, engine, sweeper, intake)
+        exporting = Exporting(self.exporter(lambda: identity.id), self.settings.sweep_s)
+        return Delivering(identity, clients, lanes, engine, sweeper, exporting, intake)
 
 
 @dataclass(frozen=True)
@@ -225,6 +255,7 @@ class Delivering:
     lanes: Lanes
     engine: DurableEngine
     sweeper: Sweeper
+    exporting: Exporting
     intake: Intake | None = None
 
 

@@ -51,6 +51,7 @@ def run_worker(
         log.info("worker_started", executor=parts.identity.id)
         if parts.intake is not None:
             parts.intake.start()
+        parts.exporting.start()
         try:
             return _loop(wiring, parts, until_idle, stop, timeout_s)
         finally:
@@ -83,6 +84,7 @@ def _loop(
 def _shut_down(wiring: Wiring, parts: Delivering) -> None:
     if parts.intake is not None:
         parts.intake.stop()
+    parts.exporting.stop()
     ended = parts.lanes.stop(wiring.settings.stop_s)
     parts.engine.stop()
     parts.clients.close()

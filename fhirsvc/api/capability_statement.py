@@ -5,8 +5,8 @@ https://hl7.org/fhir/R4/capabilitystatement.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from fhirsvc import __version__
 from fhirsvc.fhir.search import COMMON
@@ -15,34 +15,65 @@ from fhirsvc.fhir.search_parameters import TYPES, Parameter, parameters, targets
 # R4 has references to canonical URLs, which are found as uris are.
 _CANONICAL = {("QuestionnaireResponse", "questionnaire")}
 _COMMON_KIND = {"_id": "token", "_lastUpdated": "date"}
+# Made of what organizations hold, so without versions and history.
+_GROUP: dict[str, Any] = {
+    "type": "Group",
+    "interaction": [{"code": "read"}, {"code": "search-type"}],
+    "versioning": "no-version",
+    "searchParam": [{"name": "_id", "type": "token"}],
+}
+# https://hl7.org/fhir/uv/bulkdata/STU2/CapabilityStatement-bulk-data.html
+BULK = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"
 _SYSTEM = ("history-system", "search-system", "batch", "transaction")
 
 
-def statement(interactions: Iterable[str], base: str, date: str) -> dict[str, Any]:
+class Operation(NamedTuple):
+    """An operation that is answered: at the base (no ``type``) or below a type, by its URL."""
+
+    type: str
+    name: str
+    definition: str
+
+
+def statement(
+    interactions: Iterable[str], base: str, date: str, operations: Sequence[Operation] = ()
+) -> dict[str, Any]:
     """The CapabilityStatement.
 
     :param interactions: what the routes answer, by the codes of the specification.
     :param base: our own base URL.
     :param date: the day from which it holds.
+    :param operations: what is answered beside them.
     """
     offered = sorted(set(interactions))
     typed = [{"code": code} for code in offered if code not in _SYSTEM]
     system = [{"code": code} for code in offered if code in _SYSTEM]
     rest: dict[str, Any] = {"mode": "server"}
-    rest["resource"] = [_resource(name, typed) for name in TYPES]
+    beside = [_GROUP] if any(one.type == "Group" for one in operations) else []
+    listed = [*(_resource(name, typed) for name in TYPES), *beside]
+    rest["resource"] = [{**one, **_operations(operations, one["type"])} for one in listed]
     if system:
         rest["interaction"] = system
+    rest |= _operations(operations, "")
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
         "date": date,
         "kind": "instance",
+        **({"instantiates": [BULK]} if beside else {}),
         "software": {"name": "fhirsvc", "version": __version__},
         "implementation": {"description": "fhirsvc", "url": base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
         "rest": [rest],
     }
+
+
+def _operations(operations: Sequence[Operation], type_: str) -> dict[str, Any]:
+    listed = [
+        {"name": one.name, "definition": one.definition} for one in operations if one.type == type_
+    ]
+    return {"operation": listed} if listed else {}
 
 
 def _resource(name: str, interactions: list[dict[str, str]]) -> dict[str, Any]:

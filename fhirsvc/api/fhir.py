@@ -15,7 +15,7 @@ import orjson
 from flask import Blueprint, Response, request
 
 from fhirsvc.api.access import Access, AccessOf, Interaction
-from fhirsvc.api.capability_statement import statement
+from fhirsvc.api.capability_statement import Operation, statement
 from fhirsvc.api.outcomes import FHIR_JSON, StatusError
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.fhir.search import COUNT, ID, SearchError, count_of
@@ -46,11 +46,16 @@ class Route:
 
 @dataclass(frozen=True)
 class Fhir:
-    """The views; ``public`` is our base URL where the settings name one."""
+    """The views; ``access_of`` says who asks, at each request.
+
+    ``public`` is our base URL where the settings name one; ``operations`` are those that other
+    blueprints answer.
+    """
 
     server: Server
     access_of: AccessOf
     public: str
+    operations: tuple[Operation, ...] = ()
 
     def routes(self) -> tuple[Route, ...]:
         """Everything that is answered; the CapabilityStatement is made of it."""
@@ -69,7 +74,7 @@ class Fhir:
         _only(_WRITTEN)
         codes = [one.code for one in self.routes()]
         date = instant(self.server.clock())[:10]
-        return self.answer(statement(codes, self.base, date))
+        return self.answer(statement(codes, self.base, date, self.operations))
 
     def read(self, type: str, id: str) -> Response:
         """The current version; 304 where that is the one that is known already."""
@@ -173,10 +178,9 @@ class Fhir:
         return Asked(access.client, self.base, lambda type: access.permits(type, "search"))
 
 
-def fhir_routes(server: Server, access_of: AccessOf, public: str) -> Blueprint:
-    """The blueprint; ``access_of`` says who asks, at each request."""
+def fhir_routes(views: Fhir) -> Blueprint:
+    """The blueprint."""
     routes = Blueprint("fhir", __name__, url_prefix="/fhir")
-    views = Fhir(server, access_of, public.rstrip("/"))
     routes.add_url_rule("/metadata", "metadata", views.metadata, methods=["GET"])
     for number, one in enumerate(views.routes()):
         name = f"{one.code}-{number}"

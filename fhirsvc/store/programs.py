@@ -73,6 +73,7 @@ def _bodies(resource_type: str, record_type: str) -> sa.Select[tuple[int, str, b
     """What is served of one type with the current version of the record that it comes from."""
     return (
         sa.select(served.c.key, served.c.id, served.c.is_deleted, record_version.c.body)
+        .select_from(served)
         .join(
             record,
             sa.and_(record.c.type == served.c.record_type, record.c.id == served.c.record_id),

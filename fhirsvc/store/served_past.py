@@ -74,6 +74,7 @@ def page(
     columns = [served_version.c[name] for name in ("version", "updated_at", "body", "is_deleted")]
     query = (
         sa.select(served.c.key, served.c.type, served.c.id, *columns)
+        .select_from(served)
         .join(
             served_version,
             sa.and_(served_version.c.key == served.c.key, served_version.c.version == newest),
