@@ -91,6 +91,7 @@ def _counts(tx: sa.Connection) -> Counts:
         figures.attempts_by_connection(tx),
         records.counts(tx),
         serving.unserved(tx),
+        serving.behind(tx),
     )
 
 

@@ -26,9 +26,10 @@ from fhirsvc.mapping.achievement import Moved, moved_by
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.records import check
 from fhirsvc.services.arranging import Arranger
+from fhirsvc.services.chores import Chores
 from fhirsvc.services.clients import Clients
 from fhirsvc.services.deliver import Deliverer
-from fhirsvc.services.exporting import Exporter, Exporting
+from fhirsvc.services.exporting import Exporter
 from fhirsvc.services.exports import Exports, MaySend, everything
 from fhirsvc.services.groups import Groups
 from fhirsvc.services.intake import Intake
@@ -235,15 +236,22 @@ class Wiring:
             publisher=self.publisher,
             clock=self.clock,
             on_share=clients.set_share,
-            projector=self.projector,
         )
         puller = self.puller(clients)
         intake = None
         if puller is not None:
             every = self.settings.sweep_s
             intake = Intake(self.database, puller, self.watcher(clients), self.clock, every)
-        exporting = Exporting(self.exporter(lambda: identity.id), self.settings.sweep_s)
-        return Delivering(identity, clients, lanes, engine, sweeper, exporting, intake)
+        chores = self._chores(lambda: identity.id)
+        return Delivering(identity, clients, lanes, engine, sweeper, chores, intake)
+
+    def _chores(self, owner: Callable[[], str]) -> Chores:
+        """What a worker does beside sending."""
+        projector = self.projector
+        pieces = {"export": self.exporter(owner).once}
+        if projector is not None:
+            pieces["project"] = projector.catch_up
+        return Chores(pieces, time.monotonic, self.settings.sweep_s)
 
 
 @dataclass(frozen=True)
@@ -255,7 +263,7 @@ class Delivering:
     lanes: Lanes
     engine: DurableEngine
     sweeper: Sweeper
-    exporting: Exporting
+    chores: Chores
     intake: Intake | None = None
 
 

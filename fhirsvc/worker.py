@@ -49,9 +49,9 @@ def run_worker(
         parts.identity.bury_the_dead()
         parts.engine.start()
         log.info("worker_started", executor=parts.identity.id)
+        parts.chores.start()
         if parts.intake is not None:
             parts.intake.start()
-        parts.exporting.start()
         try:
             return _loop(wiring, parts, until_idle, stop, timeout_s)
         finally:
@@ -75,16 +75,16 @@ def _loop(
             swept = parts.sweeper.sweep()
         except sa.exc.DBAPIError as error:
             log.error("database_failed", error=type(error).__name__)
-        if until_idle and swept.is_idle:
+        if until_idle and swept.is_idle and parts.chores.are_idle:
             return True
         wake.wait(wiring.settings.sweep_s)
     return swept.is_idle
 
 
 def _shut_down(wiring: Wiring, parts: Delivering) -> None:
+    parts.chores.stop()
     if parts.intake is not None:
         parts.intake.stop()
-    parts.exporting.stop()
     ended = parts.lanes.stop(wiring.settings.stop_s)
     parts.engine.stop()
     parts.clients.close()

@@ -100,10 +100,13 @@ class Export:
         self._permit_group("search")
         given = list(request.args.items(multi=True))
         wanted: set[str] | None = None
+        is_counted = False
         for name, value in given:
             if name == "_id":
                 ids = set(value.split(","))
                 wanted = ids if wanted is None else wanted & ids
+            elif name == "_summary" and value == "count":
+                is_counted = True
             elif name not in ("_format", "_pretty", "_count"):
                 known = name if name.isascii() and name.isidentifier() and len(name) < 41 else ""
                 raise SearchError(Category.UNSUPPORTED, "unknown search parameter", known)
@@ -116,7 +119,9 @@ class Export:
             {"fullUrl": f"{base}/Group/{one['id']}", "resource": one, "search": {"mode": "match"}}
             for one in found
         ]
-        return self.fhir.answer({**bundle, "entry": entries} if entries else bundle)
+        return self.fhir.answer(
+            {**bundle, "entry": entries} if entries and not is_counted else bundle
+        )
 
     def _begin(self, level: Level, path: str, group: str = "") -> Response:
         access = self.fhir.access_of(request)

@@ -22,6 +22,7 @@ class Counts:
     attempts: Mapping[tuple[str, str], int]
     records: Mapping[str, int]
     unserved: int = 0  # records that did not map
+    unserved_yet: int = 0  # records that are still to be mapped
 
 
 class _Figures(Collector):
@@ -54,6 +55,9 @@ class _Figures(Collector):
         unserved = GaugeMetricFamily("fhirsvc_records_unserved", "Records that did not map.")
         unserved.add_metric([], counts.unserved)
         yield unserved
+        due = GaugeMetricFamily("fhirsvc_records_due", "Records that /fhir does not serve yet.")
+        due.add_metric([], counts.unserved_yet)
+        yield due
 
 
 def ops(database: Database, counts: Callable[[sa.Connection], Counts]) -> Blueprint:

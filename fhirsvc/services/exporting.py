@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +29,7 @@ from fhirsvc.store.exports import Job
 from fhirsvc.store.served_search import Found
 
 PAGE = 500  # resources that are in memory
-FILE = 20_000  # lines of a file
+FILE = 10_000  # lines of a file
 ROUNDS = 20  # of catching up, before other jobs have their turn
 TRIES = 10
 WAIT_S = 1.0  # between such rounds
@@ -39,8 +38,8 @@ TIDY_S = 30.0
 log = structlog.get_logger("fhirsvc.export")
 
 
-class _Stopped(Exception):  # noqa: N818 - no error: the job goes on elsewhere
-    """The job is in this worker's hand no more, or the worker is to end."""
+class _Taken(Exception):  # noqa: N818 - no error: the job goes on elsewhere, or was cancelled
+    """The job is in this worker's hand no more."""
 
 
 @dataclass
@@ -49,9 +48,8 @@ class Exporter:
 
     :param owner: names the executor; jobs of one that has stopped are taken over.
     :param new_id: makes the names of files.
-    :param catch_up: serves some records that are accepted and not served yet; how many it looked
-        at. None where nothing is served.
-    :param is_stopping: whether this worker is to end.
+    :param catch_up: serves some records that are accepted and not served yet. None where nothing
+        is served.
     """
 
     database: Database
@@ -59,9 +57,8 @@ class Exporter:
     clock: Clock
     owner: Callable[[], str]
     new_id: Callable[[], str]
-    catch_up: Callable[[], int] | None = None
+    catch_up: Callable[[], object] | None = None
     may_send: MaySend = everything
-    is_stopping: Callable[[], bool] = lambda: False
     page: int = PAGE
     file: int = FILE
     _tidied: float = field(default=-1e18, init=False)
@@ -81,7 +78,7 @@ class Exporter:
             else:
                 self._save(job, state="done", owner="")
                 log.info("exported", job=job.id, level=job.level)
-        except _Stopped:
+        except _Taken:
             pass
         except Exception as error:
             self._failed(job, error)
@@ -121,7 +118,7 @@ class Exporter:
             return exports.save(tx, job, as_of=as_of, next_at=self.clock())
 
         if not self.database.run(fix):
-            raise _Stopped
+            raise _Taken
 
     def _write(self, job: Job) -> None:
         """Write the next file of the part in hand, and note it with the place after it."""
@@ -137,7 +134,7 @@ class Exporter:
             if not (is_noted and place.lines):
                 path.unlink(missing_ok=True)
         if not is_noted:
-            raise _Stopped
+            raise _Taken
 
     def _fill(self, path: Path, lines: Iterator[bytes], place: _Place) -> None:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -158,8 +155,6 @@ class Exporter:
 
     def _lines(self, job: Job, is_deleted: bool, type_: str, place: _Place) -> Iterator[bytes]:
         while place.lines < self.file:
-            if self.is_stopping():
-                raise _Stopped
             with self.database.read() as tx:
                 found = served_past.page(
                     tx,
@@ -208,7 +203,7 @@ class Exporter:
 
     def _save(self, job: Job, **changed: object) -> None:
         if not self.database.run(lambda tx: exports.save(tx, job, **changed)):
-            raise _Stopped
+            raise _Taken
 
 
 @dataclass
@@ -218,37 +213,6 @@ class _Place:
     after: int
     lines: int = 0
     is_last: bool = False
-
-
-class Exporting:
-    """The thread of a worker that makes exports, until it is stopped."""
-
-    def __init__(self, exporter: Exporter, every_s: float) -> None:
-        self._exporter = exporter
-        self._every = every_s
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="export")
-        exporter.is_stopping = self._stop.is_set
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Begin nothing more, and leave the file in hand to the next worker."""
-        self._stop.set()
-        self._thread.join()
-
-    def _loop(self) -> None:
-        while not self._stop.is_set():
-            did = False
-            try:
-                did = self._exporter.once()
-            except Exception as error:
-                # Whatever it is, the next round tries again; its text may hold values.
-                log.error("exporting_failed", error=type(error).__name__)
-            if not did:
-                self._stop.wait(self._every)
 
 
 def _deletions(found: list[Found]) -> bytes:

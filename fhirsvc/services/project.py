@@ -1,16 +1,17 @@
 """Projection: what the current versions of records map to is what ``/fhir`` serves.
 
-It is done in the transaction that accepts a version, so whoever was told that it is stored can read
-it. A record that does not map is not served and counted, and never keeps anything from being
-accepted. A resource gets a new version only when what it says has changed; one that its record maps
-to no more is deleted, and stays in its history.
+A few records are served in the transaction that accepts them, so whoever was told that one is
+stored can read it. Many at once are only noted as due there, and served by the worker: to map and
+index them costs more than to store them. A record that does not map is not served and counted, and
+never keeps anything from being accepted. A resource gets a new version only when what it says has
+changed; one that its record maps to no more is deleted, and stays in its history.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +32,7 @@ from fhirsvc.store.serving import Change, Head
 
 US_CORE = 8  # the version that is served
 PAGE = 100  # records that are caught up in one transaction
+FEW = 20  # records that are served while they are accepted
 Resource = dict[str, Any]
 # What mapping made, and what is kept of the last body: the whole resource.
 Graft = Callable[[Resource, Resource], Resource]
@@ -49,30 +51,39 @@ class Projector:
     clock: Clock
     graft: Graft
     by_scores: bool = False
+    _knows_others: bool = field(default=False, init=False)
 
     def project(self, tx: sa.Connection, versions: Sequence[Version], now: float) -> None:
-        """Serve the newest of ``versions`` of each record."""
-        newest = list({one.key: one for one in versions}.values())
-        if newest:
-            self._serve(tx, newest, now, is_again=False)
+        """Serve the newest of ``versions`` of each record, or note that they are due."""
+        newest = {one.key: one for one in versions}
+        if self.by_scores:  # a goal that is judged anew was not changed, so nobody has locked it
+            records.current(tx, newest)
+        if len(newest) > FEW:
+            serving.owe(tx, newest)
+        elif newest:
+            self._serve(tx, list(newest.values()), now, is_again=False)
 
-    def catch_up(self) -> int:
-        """Serve some records that were accepted before they could be, or by other mappings.
+    def catch_up(self) -> bool:
+        """Serve some records that are due, or were served by other mappings.
 
-        Returns how many were looked at: none when all is done.
+        Returns whether there were any: False when all is done.
         """
+        if not self._knows_others:
+            self.database.run(lambda tx: serving.owe_other(tx, self._edition))
+            self._knows_others = True
         with self.database.read() as tx:
-            if not serving.behind(tx, self._edition, 1):
-                return 0
+            if not serving.owed(tx, 1):
+                return False
         return self.database.run(self._catch_up)
 
-    def _catch_up(self, tx: sa.Connection) -> int:
-        found = serving.behind(tx, self._edition, PAGE)
-        records.current(tx, [one.key for one in found])  # locked: no newer version comes between
-        found = serving.behind(tx, self._edition, PAGE)
+    def _catch_up(self, tx: sa.Connection) -> bool:
+        due = serving.owed(tx, PAGE)
+        records.current(tx, due)  # locked: no newer version comes between
+        found = records.newest(tx, due)
         if found:
             self._serve(tx, found, self.clock(), is_again=True)
-        return len(found)
+        serving.pay(tx, due)
+        return bool(due)
 
     @cached_property
     def _edition(self) -> str:

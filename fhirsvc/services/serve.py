@@ -18,7 +18,7 @@ import orjson
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.fhir.search import Search, SearchError, parse
 from fhirsvc.services.ports import Clock
-from fhirsvc.store import served_read, served_search
+from fhirsvc.store import served_read, served_search, serving
 from fhirsvc.store.database import Database
 from fhirsvc.store.served_read import Past
 from fhirsvc.store.served_search import After, Found
@@ -134,6 +134,7 @@ class Server:
                 for one in search.includes
                 if asked.sees(one.source) and (one.target is None or asked.sees(one.target))
             ]
+            due = serving.behind(tx)
             beside = served_search.beside(tx, includes, page, BESIDE + 1) if includes else []
         links = [shown]
         if len(found) > search.count:
@@ -144,7 +145,11 @@ class Server:
         along = [one for one in beside if asked.sees(one.type)]
         entries += [_entry(asked.base, one, "include") for one in along[:BESIDE]]
         if len(along) > BESIDE:
-            entries.append(_too_many())
+            text = f"more than {BESIDE} resources go along with this page: some are left out"
+            entries.append(_outcome("warning", "too-costly", text))
+        if due:
+            text = f"{due} accepted records are not served yet"
+            entries.append(_outcome("information", "incomplete", text))
         bundle = _bundle("searchset", links, entries)
         return bundle if total is None else {**bundle, "total": total}
 
@@ -200,9 +205,8 @@ def _bundle(kind: str, links: Sequence[Mapping[str, str]], entries: list[Resourc
     return bundle
 
 
-def _too_many() -> Resource:
-    text = f"more than {BESIDE} resources go along with this page: some are left out"
-    issue = {"severity": "warning", "code": "too-costly", "details": {"text": text}}
+def _outcome(severity: str, code: str, text: str) -> Resource:
+    issue = {"severity": severity, "code": code, "details": {"text": text}}
     outcome = {"resourceType": "OperationOutcome", "issue": [issue]}
     return {"resource": outcome, "search": {"mode": "outcome"}}
 

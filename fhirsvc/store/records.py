@@ -132,6 +132,13 @@ def history(tx: sa.Connection, key: RecordKey) -> list[Version]:
     return [Version(**row) for row in rows]
 
 
+def newest(tx: sa.Connection, keys: Iterable[RecordKey]) -> list[Version]:
+    """The current versions of ``keys``; those that are deleted too."""
+    pairs = sa.tuple_(record.c.type, record.c.id)
+    query = _current().where(pairs.in_(sorted(set(keys))))
+    return [Version(**row) for row in tx.execute(query).mappings()]
+
+
 def goals(tx: sa.Connection, clients: Iterable[str]) -> list[Version]:
     """The current versions of the goals of some clients; those that are deleted too."""
     query = _current().where(record.c.type == "goal", record.c.client_id.in_(sorted(clients)))

@@ -4,6 +4,7 @@
             ├─ served_word       what tokens, references, strings and uris search in
             └─ served_date       what dates search in: a span of time
     served_record                which version of a record was mapped, by which mappings
+    served_due                   records whose current version is still to be mapped
     served_page                  a search that goes on: its next link names it and not its words
 
 Times are seconds since the epoch in UTC, passed in by the caller: no default reads a clock.
@@ -78,6 +79,14 @@ served_record = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("mappings", sa.String(64), nullable=False),  # their fingerprint
     sa.Column("is_served", sa.Boolean, nullable=False),  # it mapped cleanly
+    sa.ForeignKeyConstraint(["type", "id"], ["record.type", "record.id"]),
+)
+
+served_due = sa.Table(
+    "served_due",
+    metadata,
+    sa.Column("type", sa.String(40), primary_key=True),
+    sa.Column("id", sa.String(64), primary_key=True),
     sa.ForeignKeyConstraint(["type", "id"], ["record.type", "record.id"]),
 )
 

@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from fhirsvc.store.records import RecordKey, Version
 from fhirsvc.store.served import (
     served,
     served_date,
+    served_due,
     served_record,
     served_version,
     served_word,
 )
-from fhirsvc.store.tables import record, record_version
+from fhirsvc.store.tables import record
 
 
 @dataclass(frozen=True)
@@ -159,32 +161,48 @@ def note(
     )
 
 
-def behind(tx: sa.Connection, by: str, limit: int) -> list[Version]:
-    """Current versions that nobody mapped, or other mappings did: at most ``limit`` records."""
-    rows = tx.execute(
-        sa.select(record_version)
-        .join(
-            record,
-            sa.and_(
-                record.c.type == record_version.c.type,
-                record.c.id == record_version.c.id,
-                record.c.version == record_version.c.version,
-            ),
-        )
-        .outerjoin(
-            served_record,
-            sa.and_(served_record.c.type == record.c.type, served_record.c.id == record.c.id),
-        )
-        .where(
-            sa.or_(
-                served_record.c.version.is_(None),
-                served_record.c.version != record.c.version,
-                served_record.c.mappings != by,
-            )
-        )
-        .limit(limit)
-    ).mappings()
-    return [Version(**row) for row in rows]
+def owe(tx: sa.Connection, keys: Collection[RecordKey]) -> None:
+    """Records whose current version is to be mapped later; those that are known already stay."""
+    rows = [{"type": type_, "id": id_} for type_, id_ in sorted(keys)]
+    if rows:
+        tx.execute(_inserting(tx).on_conflict_do_nothing(), rows)
+
+
+def owe_other(tx: sa.Connection, by: str) -> None:
+    """All records that nobody mapped, or other mappings than ``by`` did."""
+    known = sa.and_(served_record.c.type == record.c.type, served_record.c.id == record.c.id)
+    version, mappings = served_record.c.version, served_record.c.mappings
+    others = (
+        sa.select(record.c.type, record.c.id)
+        .outerjoin(served_record, known)
+        .where(sa.or_(version.is_(None), version != record.c.version, mappings != by))
+    )
+    tx.execute(_inserting(tx).from_select(["type", "id"], others).on_conflict_do_nothing())
+
+
+def owed(tx: sa.Connection, limit: int) -> list[RecordKey]:
+    """Records that are to be mapped: at most ``limit``, those that nobody else is mapping now."""
+    query = sa.select(served_due.c.type, served_due.c.id).limit(limit)
+    rows = tx.execute(query.with_for_update(skip_locked=True))
+    return [(type_, id_) for type_, id_ in rows]
+
+
+def pay(tx: sa.Connection, keys: Collection[RecordKey]) -> None:
+    """These were mapped."""
+    if keys:
+        pairs = sa.tuple_(served_due.c.type, served_due.c.id)
+        tx.execute(sa.delete(served_due).where(pairs.in_(sorted(keys))))
+
+
+def behind(tx: sa.Connection) -> int:
+    """How many records are to be mapped."""
+    return int(tx.execute(sa.select(sa.func.count()).select_from(served_due)).scalar_one())
+
+
+def _inserting(tx: sa.Connection) -> sqlite.Insert | postgresql.Insert:
+    """An insert of what is due; only the dialects know of rows that are there already."""
+    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
+    return insert(served_due)
 
 
 def unserved(tx: sa.Connection) -> int:

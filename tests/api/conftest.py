@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,26 @@ def demo() -> list[dict[str, Any]]:
     return list({(r["type"], r["id"]): r for r in map(orjson.loads, lines)}.values())
 
 
+@pytest.fixture(scope="session")
+def catch_up() -> Callable[[Wiring], int]:
+    """Serves what is due, as the worker's sweep does, and says in how many rounds."""
+
+    def rounds(wiring: Wiring) -> int:
+        projector = wiring.projector
+        assert projector is not None
+        return next(n for n in range(20) if not projector.catch_up())
+
+    return rounds
+
+
 @pytest.fixture
-def clinic(wiring: Wiring, web: FlaskClient, demo: list[dict[str, Any]]) -> FlaskClient:
+def clinic(
+    wiring: Wiring,
+    web: FlaskClient,
+    demo: list[dict[str, Any]],
+    catch_up: Callable[[Wiring], int],
+) -> FlaskClient:
     """A client of an app that serves the demo clinic."""
     wiring.publisher.accept(demo)
+    catch_up(wiring)
     return web

@@ -137,7 +137,7 @@ def test_patients_and_what_is_theirs(clinic, worker):
     assert not kinds & {"Practitioner", "Organization", "Task", "Questionnaire"}
 
 
-def test_a_group(wiring, web, worker, demo):
+def test_a_group(wiring, web, worker, demo, catch_up):
     """A program's clients and what is theirs; another program's are not there."""
     there = [one for one in demo if one["type"] == "organization" or "client_id" in one]
     moved = {"client-02", "client-03"}
@@ -145,6 +145,7 @@ def test_a_group(wiring, web, worker, demo):
         program = "org-lakemont-php" if one["id"] in moved else one["program_id"]
         there.append({**one, "program_id": program})
     wiring.publisher.accept(there)
+    catch_up(wiring)
 
     manifest = _export(web, worker, "Group/organization.org-lakemont-php/$export")
 

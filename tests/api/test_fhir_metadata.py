@@ -26,12 +26,13 @@ def test_every_interaction_is_answered(clinic):
     assert {one["type"] for one in rest["resource"]} >= {"Task", "CarePlan", "Patient", "Goal"}
     for one in rest["resource"]:
         codes = {interaction["code"] for interaction in one["interaction"]}
-        assert codes == PROBES.keys()
+        # Groups are made of records as they are now, without versions.
+        assert codes == ({"read", "search-type"} if one["type"] == "Group" else PROBES.keys())
         for code in codes:
             answer = clinic.get(PROBES[code].format(type=one["type"]))
             assert answer.status_code in (200, 404), code
             if answer.status_code == 404:
-                assert "no such resource" in answer.text
+                assert "no such resource" in answer.text or "no such Group" in answer.text
     assert [one["code"] for one in rest["interaction"]] == ["history-system"]
     assert clinic.get("/fhir/_history").status_code == 200
 

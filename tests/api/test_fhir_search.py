@@ -114,7 +114,7 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory, late, demo):
+def asked(tmp_path_factory, late, demo, catch_up):
     """The demo clinic, served once for all that only reads."""
     from fhirsvc.app import create_app
     from fhirsvc.settings import load
@@ -124,6 +124,7 @@ def asked(tmp_path_factory, late, demo):
     wired = product(load(database_url=f"sqlite:///{path}", fhir_open=True), mappings=late)
     wired.database.upgrade()
     wired.publisher.accept(demo)
+    catch_up(wired)
     yield create_app(wired, lambda: late.mappings).test_client()
     wired.database.dispose()
 

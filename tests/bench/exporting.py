@@ -71,8 +71,12 @@ def measured(count: int) -> tuple[int, float, int]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         wired, records = _wired(folder), _records()
+        projector = wired.projector
+        assert projector is not None
         while _there(wired) < count:
             wired.publisher.accept(islice(records, CHUNK))
+            while projector.catch_up():
+                pass
         wired.database.dispose()
         command = [sys.executable, __file__, "--export", name]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout

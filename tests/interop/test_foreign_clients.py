@@ -46,6 +46,8 @@ def _served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     wired = wiring.product(settings.load(database_url=database_url))
     wired.database.upgrade()
     wired.publisher.accept(clinic.records())
+    while wired.projector is not None and wired.projector.catch_up():
+        pass
     wired.database.dispose()
     with serving(folder) as served:
         yield served

@@ -16,10 +16,9 @@ import sqlalchemy as sa
 from shipped_clinic import ROOT
 
 from fhirsvc.fhir.bulk import KickOff
-from fhirsvc.services.exporting import TRIES, Exporter, Exporting
+from fhirsvc.services.exporting import TRIES, Exporter
 from fhirsvc.services.exports import Exports
 from fhirsvc.services.liveness import Identity
-from fhirsvc.services.publish import Publisher
 from fhirsvc.settings import load
 from fhirsvc.store import executors, exports
 from fhirsvc.store.served import served
@@ -66,6 +65,8 @@ def _wiring(database_url, clock, late, tmp_path):
     made.clock = clock
     made.database.upgrade()
     made.publisher.accept(clinic.records())
+    while made.projector.catch_up():
+        pass
     yield made
     made.database.dispose()
 
@@ -203,11 +204,11 @@ def test_two_workers(wiring):
         assert _names(wiring, job, f"client-{number}") == _served(wiring)
 
 
-def test_what_was_accepted_before_is_served_first(wiring, late, clock):
+def test_what_was_accepted_before_is_served_first(wiring, clock):
     """Records that are accepted and not served when an export is asked for are in it."""
     goal = next(one for one in clinic.records() if one["type"] == "goal")
     new = [{**goal, "id": f"late-{n}"} for n in range(230)]
-    Publisher(wiring.database, late.check, clock).accept(new)
+    wiring.publisher.accept(new)
     assert "Goal/goal.late-7" not in _served(wiring)
     job = _begin(wiring, ["Goal"])
 
@@ -218,27 +219,27 @@ def test_what_was_accepted_before_is_served_first(wiring, late, clock):
     assert {f"Goal/goal.late-{n}" for n in range(230)} <= set(found)
 
 
-def test_what_is_accepted_after_does_not_hold_it_up(wiring, late, clock):
+def test_what_is_accepted_after_does_not_hold_it_up(wiring, clock):
     """An export begins although records keep coming that are not served yet."""
     goal = next(one for one in clinic.records() if one["type"] == "goal")
     job = _begin(wiring, ["Goal"])
     clock.sleep(1)
-    Publisher(wiring.database, late.check, clock).accept([{**goal, "id": "later"}])
+    wiring.publisher.accept([{**goal, "id": f"later-{n}"} for n in range(30)])
     worker = _worker(wiring)
     worker.catch_up = None
 
     _finish(worker)
 
-    assert "Goal/goal.later" not in _names(wiring, job)
+    assert "Goal/goal.later-1" not in _names(wiring, job)
 
 
-def test_it_waits_while_somebody_else_catches_up(wiring, late, clock):
+def test_it_waits_while_somebody_else_catches_up(wiring, clock):
     """Where nothing can be served now, other jobs have their turn and this one is tried again."""
     goal = next(one for one in clinic.records() if one["type"] == "goal")
-    Publisher(wiring.database, late.check, clock).accept([{**goal, "id": "early"}])
+    wiring.publisher.accept([{**goal, "id": f"early-{n}"} for n in range(30)])
     job = _begin(wiring, ["Goal"])
     worker = _worker(wiring)
-    worker.catch_up = lambda: 0
+    worker.catch_up = lambda: False
 
     assert worker.once()
     assert not worker.once()
@@ -247,7 +248,7 @@ def test_it_waits_while_somebody_else_catches_up(wiring, late, clock):
     worker.catch_up = wiring.projector.catch_up
     _finish(worker)
 
-    assert "Goal/goal.early" in _names(wiring, job)
+    assert "Goal/goal.early-1" in _names(wiring, job)
 
 
 def test_its_moment_stays(wiring, clock):
@@ -312,41 +313,6 @@ def test_a_folder_that_cannot_be_written(wiring, clock, tmp_path):
         worker.once()
         clock.sleep(60)
     assert wiring.exports.ask("me", lost).state == "failed"
-
-
-def test_stopped(wiring):
-    """A worker that is told to end leaves the file it is at, and no piece of it."""
-    job = _begin(wiring, ["Goal"])
-    worker = _worker(wiring)
-    assert worker.once()
-    looked = []
-    worker.is_stopping = lambda: looked.append(1) or len(looked) > 2
-    assert worker.once()
-    assert list((Path(wiring.settings.exports) / job).iterdir()) == []
-    worker.is_stopping = lambda: False
-    _finish(worker)
-    assert _names(wiring, job) == _served(wiring, ["Goal"])
-
-
-def test_the_thread(wiring):
-    """A worker's thread makes what it finds, until it is stopped."""
-    job = _begin(wiring, ["Goal"])
-    done = threading.Event()
-    exporter = _worker(wiring)
-    once = exporter.once
-
-    def watched():
-        did = once()
-        if not did:
-            done.set()
-        return did
-
-    exporter.once = watched
-    thread = Exporting(exporter, 0.01)
-    thread.start()
-    assert done.wait(60)
-    thread.stop()
-    assert _names(wiring, job) == _served(wiring, ["Goal"])
 
 
 def test_defaults_are_what_the_wiring_gives(wiring):

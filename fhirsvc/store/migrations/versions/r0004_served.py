@@ -54,6 +54,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("type", "id", name="pk_served_record"),
     )
     op.create_table(
+        "served_due",
+        sa.Column("type", sa.String(length=40), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["type", "id"], ["record.type", "record.id"], name="fk_served_due_type"
+        ),
+        sa.PrimaryKeyConstraint("type", "id", name="pk_served_due"),
+    )
+    op.create_table(
         "served_page",
         sa.Column("token", sa.String(length=64), nullable=False),
         sa.Column("client", sa.String(length=200), nullable=False),
