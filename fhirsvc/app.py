@@ -16,6 +16,7 @@ from fhirsvc.api.access import open_access
 from fhirsvc.api.export import OPERATIONS, export_routes
 from fhirsvc.api.fhir import Fhir, fhir_routes
 from fhirsvc.api.hooks import hooks
+from fhirsvc.api.openapi import openapi_routes
 from fhirsvc.api.ops import Counts, ops
 from fhirsvc.api.problems import register
 from fhirsvc.api.records import record_routes
@@ -64,6 +65,7 @@ def create_app(
     clients = wiring.clients()
     app.register_blueprint(hooks(lambda: wiring.watcher(clients)))
     app.register_blueprint(record_routes(wiring.database, wiring.publisher))
+    app.register_blueprint(openapi_routes())
     settings = wiring.settings
     access = open_access(settings.fhir_open)
     fhir = Fhir(wiring.server, access, settings.public_url.rstrip("/"), OPERATIONS)
