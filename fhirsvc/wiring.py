@@ -31,6 +31,9 @@ from fhirsvc.services.arranging import Arranger
 from fhirsvc.services.chores import Chores
 from fhirsvc.services.clients import Clients
 from fhirsvc.services.deliver import Deliverer
+from fhirsvc.services.exporting import Exporter
+from fhirsvc.services.exports import Exports, MaySend, everything
+from fhirsvc.services.groups import Groups
 from fhirsvc.services.intake import Intake
 from fhirsvc.services.key_sets import KeySets
 from fhirsvc.services.lanes import Lanes
@@ -79,6 +82,7 @@ class Wiring:
     moved: Moved | None = None  # what a difference of scores means, where they judge goals
     lens: Lens | None = None  # the way back; without it nothing is taken in
     mappings: Callable[[], Mappings] | None = None  # compiled; without them all goes natively
+    may_send: MaySend = everything  # what exports may hold
 
     def receiver(self, clients: Clients) -> Receiver | None:
         """Takes in what EHRs hold."""
@@ -197,6 +201,31 @@ class Wiring:
         return Submitter(*made, _new_id)
 
     @property
+    def exports(self) -> Exports:
+        """Bulk exports of clients."""
+        settings = self.settings
+        folder, keep = Path(settings.exports), settings.exports_keep_s
+        return Exports(self.database, folder, self.clock, _new_id, keep, self.may_send)
+
+    @property
+    def groups(self) -> Groups:
+        """The clients of each program."""
+        return Groups(self.database)
+
+    def exporter(self, owner: Callable[[], str]) -> Exporter:
+        """Makes bulk exports in the name of an executor."""
+        projector = self.projector
+        return Exporter(
+            self.database,
+            Path(self.settings.exports),
+            self.clock,
+            owner,
+            _new_id,
+            None if projector is None else projector.catch_up,
+            self.may_send,
+        )
+
+    @property
     def projector(self) -> Projector | None:
         """Keeps what /fhir serves; without the way back nothing is served."""
         lens = self.lens
@@ -251,12 +280,15 @@ class Wiring:
         if puller is not None:
             every = self.settings.sweep_s
             intake = Intake(self.database, puller, self.watcher(clients), self.clock, every)
-        return Delivering(identity, clients, lanes, engine, sweeper, self._chores(), intake)
+        chores = self._chores(lambda: identity.id)
+        return Delivering(identity, clients, lanes, engine, sweeper, chores, intake)
 
-    def _chores(self) -> Chores:
+    def _chores(self, owner: Callable[[], str]) -> Chores:
         """What a worker does beside sending."""
         projector = self.projector
-        pieces = {} if projector is None else {"project": projector.catch_up}
+        pieces = {"export": self.exporter(owner).once}
+        if projector is not None:
+            pieces["project"] = projector.catch_up
         return Chores(pieces, time.monotonic, self.settings.sweep_s)
 
 

@@ -5,8 +5,8 @@ https://hl7.org/fhir/R4/capabilitystatement.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from fhirsvc import __version__
 from fhirsvc.ehr.discovery import OAUTH_URIS
@@ -18,7 +18,24 @@ _CANONICAL = {("QuestionnaireResponse", "questionnaire")}
 _COMMON_KIND = {"_id": "token", "_lastUpdated": "date"}
 _CONDITIONAL = "conditional-update"  # which the specification has no code for
 SECURITY = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+# Made of what organizations hold, so without versions and history.
+_GROUP: dict[str, Any] = {
+    "type": "Group",
+    "interaction": [{"code": "read"}, {"code": "search-type"}],
+    "versioning": "no-version",
+    "searchParam": [{"name": "_id", "type": "token"}],
+}
+# https://hl7.org/fhir/uv/bulkdata/STU2/CapabilityStatement-bulk-data.html
+BULK = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"
 _SYSTEM = ("history-system", "search-system", "batch", "transaction")
+
+
+class Operation(NamedTuple):
+    """An operation that is answered: at the base (no ``type``) or below a type, by its URL."""
+
+    type: str
+    name: str
+    definition: str
 
 
 def statement(
@@ -27,6 +44,7 @@ def statement(
     date: str,
     *,
     token_url: str = "",
+    operations: Sequence[Operation] = (),
 ) -> dict[str, Any]:
     """The CapabilityStatement.
 
@@ -35,29 +53,43 @@ def statement(
     :param base: our own base URL.
     :param date: the day from which it holds.
     :param token_url: where access tokens are given; empty: nowhere.
+    :param operations: what is answered beside them.
     """
     offered = sorted(set(interactions))
     system = [{"code": code} for code, _ in offered if code in _SYSTEM]
     rest: dict[str, Any] = {"mode": "server"}
     if token_url:
         rest["security"] = _security(token_url)
-    rest["resource"] = [
+    beside = [_GROUP] if any(one.type == "Group" for one in operations) else []
+    typed = [
         _resource(name, [code for code, types in offered if not types or name in types])
         for name in TYPES
     ]
+    rest["resource"] = [
+        {**one, **_operations(operations, one["type"])} for one in (*typed, *beside)
+    ]
     if system:
         rest["interaction"] = system
+    rest |= _operations(operations, "")
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
         "date": date,
         "kind": "instance",
+        **({"instantiates": [BULK]} if beside else {}),
         "software": {"name": "fhirsvc", "version": __version__},
         "implementation": {"description": "fhirsvc", "url": base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
         "rest": [rest],
     }
+
+
+def _operations(operations: Sequence[Operation], type_: str) -> dict[str, Any]:
+    listed = [
+        {"name": one.name, "definition": one.definition} for one in operations if one.type == type_
+    ]
+    return {"operation": listed} if listed else {}
 
 
 def _security(token_url: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from flask import Blueprint, Response, request
 
 from fhirsvc.api.access import address
-from fhirsvc.api.capability_statement import statement
+from fhirsvc.api.capability_statement import Operation, statement
 from fhirsvc.api.fhir_bundle import Bundles
 from fhirsvc.api.fhir_frame import WRITTEN, Frame, Route, only
 from fhirsvc.api.fhir_reads import Reads
@@ -34,6 +34,7 @@ class _Whole:
     frame: Frame
     listed: Sequence[Route]
     clock: Clock
+    operations: Sequence[Operation]
 
     def metadata(self) -> Response:
         """What is answered; whoever asks may know."""
@@ -43,7 +44,13 @@ class _Whole:
         date = instant(self.clock())[:10]
         offered = [(one.code, one.types) for one in self.listed]
         here = address(self.frame.public, request)
-        said = statement(offered, self.frame.base, date, token_url=here and here + TOKEN)
+        said = statement(
+            offered,
+            self.frame.base,
+            date,
+            token_url=here and here + TOKEN,
+            operations=self.operations,
+        )
         return self.frame.answer(said)
 
     def other(self, path: str = "") -> Response:
@@ -56,14 +63,22 @@ class _Whole:
         raise StatusError(405, "this method is not offered here", headers=headers)
 
 
-def fhir_routes(server: Server, submitter: Submitter | None, frame: Frame) -> Blueprint:
-    """The blueprint; without a submitter nothing can be written."""
+def fhir_routes(
+    server: Server,
+    submitter: Submitter | None,
+    frame: Frame,
+    operations: Sequence[Operation] = (),
+) -> Blueprint:
+    """The blueprint; without a submitter nothing can be written.
+
+    :param operations: those that other blueprints answer.
+    """
     routes = Blueprint("fhir", __name__, url_prefix="/fhir")
     listed = [*Reads(server, frame).routes()]
     if submitter is not None:
         writes = Writes(submitter, frame)
         listed += [*writes.routes(), *Bundles(writes, frame).routes()]
-    whole = _Whole(frame, listed, server.clock)
+    whole = _Whole(frame, listed, server.clock, operations)
     routes.add_url_rule("/metadata", "metadata", whole.metadata, methods=METHODS)
     for number, one in enumerate(listed):
         name = f"{one.code}-{number}"

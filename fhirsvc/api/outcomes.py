@@ -28,6 +28,7 @@ _ISSUES = {
     412: "conflict",
     413: "too-long",
     415: "not-supported",
+    429: "throttled",
 }
 
 

@@ -26,7 +26,7 @@ from fhirsvc.fhir.search_values import values
 from fhirsvc.services.judge import as_it_is
 from fhirsvc.services.ports import Clock, Mapper
 from fhirsvc.services.references import local_of
-from fhirsvc.store import records, serving
+from fhirsvc.store import records, served_past, serving
 from fhirsvc.store.database import Database
 from fhirsvc.store.records import RecordKey, Version
 from fhirsvc.store.serving import Change, Head
@@ -123,7 +123,7 @@ class Projector:
             wanted[key][0] for key, head in known.items()
             if key in wanted and not _may_take(head, *wanted[key])
         }  # fmt: skip
-        at = round(now, 3)
+        at = served_past.stamp(tx, now)
         changes = []
         for key, (of, resource) in wanted.items():
             if of not in taken:

@@ -28,17 +28,19 @@ def test_every_interaction_is_answered(clinic):
     for one in rest["resource"]:
         codes = {interaction["code"] for interaction in one["interaction"]}
         is_written = one["type"] in WRITABLE
-        assert codes == PROBES.keys() | ({"create", "update"} if is_written else set())
+        # Groups are made of records as they are now, without versions.
+        named = {"read", "search-type"} if one["type"] == "Group" else PROBES.keys()
+        assert codes == named | ({"create", "update"} if is_written else set())
         assert one.get("conditionalCreate", False) is is_written
         assert one.get("conditionalUpdate", False) is is_written
         for method, path in (("POST", ""), ("PUT", "/x"), ("PUT", "?_id=x")) if is_written else ():
             answer = clinic.open(f"/fhir/{one['type']}{path}", method=method, json={})
             assert (answer.status_code, "another type" in answer.text) == (400, True)
-        for code, path in PROBES.items():
-            answer = clinic.get(path.format(type=one["type"]))
+        for code in named:
+            answer = clinic.get(PROBES[code].format(type=one["type"]))
             assert answer.status_code in (200, 404), code
             if answer.status_code == 404:
-                assert "no such resource" in answer.text
+                assert "no such" in answer.text
     system = [one["code"] for one in rest["interaction"]]
     assert system == ["batch", "history-system", "transaction"]
     for kind in ("batch", "transaction"):
