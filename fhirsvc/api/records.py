@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Iterator
+from typing import cast
 
 import orjson
 from flask import Blueprint, Response, g, request
@@ -87,7 +89,9 @@ def record_routes(database: Database, publisher: Publisher) -> Blueprint:
     def post_records() -> Response:
         """Store the records of an NDJSON body: one result a line, in order."""
         _expect(NDJSON)
-        rows = list(read(request.stream, "ndjson"))
+        # Unbuffered, a line would be read a byte at a time.
+        body = io.BufferedReader(cast("io.RawIOBase", request.stream))
+        rows = list(read(body, "ndjson"))
         lines = [orjson.dumps(one) for one in _accept(publisher, rows)]
         return Response(b"\n".join([*lines, b""]), content_type=NDJSON)
 
