@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
@@ -94,7 +94,7 @@ class Exports:
         )
 
         def begin(tx: sa.Connection) -> None:
-            unfinished, kept = exports.counts(tx, client)
+            unfinished, kept = exports.counts(tx, client, now)
             if unfinished >= ACTIVE:
                 raise TooOftenError(f"{ACTIVE} exports are being made already", FULL_S)
             if kept >= KEPT:
@@ -168,15 +168,16 @@ class Exports:
         """
         path = folder_of(self.folder, file.job_id) / f"{file.name}.ndjson"
         try:
-            handle = path.open("rb")
+            size = path.stat().st_size
         except OSError:
             raise FhirsvcError(Category.UNAVAILABLE, "the file is not here") from None
+        # Opened when the first byte is wanted: for a HEAD nobody wants any.
         if self.may_send is everything:
-            return path.stat().st_size, _chunks(handle)
-        return None, self._allowed(handle, file)
+            return size, _chunks(path)
+        return None, self._allowed(path, file)
 
-    def _allowed(self, handle: BinaryIO, file: File) -> Iterator[bytes]:
-        with handle:
+    def _allowed(self, path: Path, file: File) -> Iterator[bytes]:
+        with path.open("rb") as handle:
             for line in handle:
                 # What was deleted has no content: its names alone are told.
                 if file.kind == "deleted" or self.may_send(file.type, orjson.loads(line)):
@@ -190,7 +191,7 @@ class Exports:
         return job
 
 
-def _chunks(handle: BinaryIO) -> Iterator[bytes]:
-    with handle:
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as handle:
         while chunk := handle.read(_CHUNK):
             yield chunk

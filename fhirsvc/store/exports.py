@@ -123,11 +123,13 @@ def one(tx: sa.Connection, id: str, client: str, now: float) -> Job | None:
     return None if row is None else _job(row)
 
 
-def counts(tx: sa.Connection, client: str) -> tuple[int, int]:
+def counts(tx: sa.Connection, client: str, now: float) -> tuple[int, int]:
     """How many of a client's jobs are unfinished, and how many there are in all."""
     unfinished = sa.func.count().filter(export_job.c.state.in_(UNFINISHED))
     query = sa.select(unfinished, sa.func.count()).where(
-        export_job.c.client == client, export_job.c.state != "cancelled"
+        export_job.c.client == client,
+        export_job.c.state != "cancelled",
+        export_job.c.expires_at > now,
     )
     row = tx.execute(query).one()
     return int(row[0]), int(row[1])

@@ -9,6 +9,7 @@ import orjson
 import sqlalchemy as sa
 
 from fhirsvc.store.served import served
+from fhirsvc.store.serving import key_of
 from fhirsvc.store.tables import record, record_version
 
 PAGE = 500
@@ -38,7 +39,8 @@ def members(tx: sa.Connection, patients: Collection[str] | None = None) -> Itera
     while True:
         query = _bodies("Patient", "client").where(served.c.key > after)
         if patients is not None:
-            query = query.where(served.c.id.in_(sorted(patients)))
+            keys = [key_of("Patient", one) for one in sorted(patients)]
+            query = query.where(served.c.key.in_(keys))
         rows = tx.execute(query.order_by(served.c.key).limit(PAGE)).all()
         for row in rows:
             program = orjson.loads(row.body).get("program_id")

@@ -429,6 +429,24 @@ def test_expired(clinic, worker, clock, tmp_path):
     assert list((tmp_path / "exports").iterdir()) == []
 
 
+def test_nobody_known_gets_nothing(clinic, worker):
+    """Without an access every address of exports and Groups is 401."""
+    job = _begin(clinic, "$export?_type=Goal")
+    worker()
+    file = _manifest(clinic, job)["output"][0]["url"].removeprefix("http://localhost")
+    far = {"environ_base": {"REMOTE_ADDR": "192.0.2.1"}}
+    for path in ("/fhir/$export", "/fhir/Patient/$export", "/fhir/Group/x/$export"):
+        for method in ("GET", "POST"):
+            answer = clinic.open(path, method=method, headers=ASYNC, **far)
+            assert (answer.status_code, answer.json["resourceType"]) == (401, "OperationOutcome")
+    for path in (job, file, "/fhir/Group", "/fhir/Group/organization.org-cedar-hollow"):
+        assert clinic.get(path, **far).status_code == 401
+    assert clinic.delete(job, **far).status_code == 401
+    head = clinic.head(file)
+    assert (head.status_code, head.data) == (200, b"")
+    assert head.content_length == len(clinic.get(file).data)
+
+
 def test_files_are_private(clinic, worker, tmp_path):
     """Only the owner of the process reads them, and their names say nothing."""
     _export(clinic, worker, "$export")
