@@ -18,6 +18,13 @@ from fhirsvc.records.json_schema import json_schema
 
 JSON, NDJSON, PROBLEM = "application/json", "application/x-ndjson", "application/problem+json"
 Part = dict[str, Any]
+EXAMPLE: Part = {
+    "type": "client",
+    "id": "client-01",
+    "updated_at": "2026-01-12T09:40:00-05:00",
+    "name": {"family": "Example", "given": ["Ann"]},
+    "sex": "female",
+}
 _ETAG = {"ETag": {"description": "The version, as If-Match names it", "schema": {"type": "string"}}}
 _FAULTS = {
     400: "the body has another form, or a header cannot be read",
@@ -81,6 +88,7 @@ def _get() -> Part:
 def _put() -> Part:
     body = {"oneOf": [_ref(name) for name in sorted(TYPES)]}
     said = {"headers": _ETAG}
+    media = {"schema": body, "example": EXAMPLE}
     return {
         "operationId": "putRecord",
         "summary": "Store a record whose type and id are those of the address",
@@ -88,7 +96,7 @@ def _put() -> Part:
             _header("If-Match", 'the version it replaces, as W/"3"'),
             _header("If-None-Match", "* where there may be none yet"),
         ],
-        "requestBody": {"required": True, "content": {JSON: {"schema": body}}},
+        "requestBody": {"required": True, "content": {JSON: media}},
         "responses": {
             "200": {**_body(JSON, _ref("Receipt"), "stored, or nothing new"), **said},
             "201": {**_body(JSON, _ref("Receipt"), "stored for the first time"), **said},
@@ -121,10 +129,11 @@ def _history() -> Part:
 def _post() -> Part:
     lines = {"type": "string", "description": "a record a line"}
     results = {"type": "string", "description": "a result a line, each a LineResult"}
+    media = {"schema": lines, "example": orjson.dumps(EXAMPLE).decode() + "\n"}
     return {
         "operationId": "postRecords",
         "summary": "Store many records; one that is refused never stops the rest",
-        "requestBody": {"required": True, "content": {NDJSON: {"schema": lines}}},
+        "requestBody": {"required": True, "content": {NDJSON: media}},
         "responses": {
             "200": _body(NDJSON, results, "a result for each line"),
             **_faults(400, 413, 422),
@@ -234,7 +243,8 @@ def _parameter(name: str) -> Part:
     schema: Part = {"type": "string", "minLength": 1}
     if name == "type":
         schema = {"enum": sorted(TYPES)}
-    return {"name": name, "in": "path", "required": True, "schema": schema}
+    place = {"name": name, "in": "path", "required": True}
+    return {**place, "schema": schema, "example": EXAMPLE[name]}
 
 
 def _header(name: str, description: str) -> Part:

@@ -8,8 +8,9 @@ import jsonschema
 import orjson
 import pytest
 
+from fhirsvc.api.openapi import EXAMPLE
 from fhirsvc.app import create_app
-from fhirsvc.records import TYPES
+from fhirsvc.records import TYPES, check
 
 
 @pytest.fixture(name="document")
@@ -40,6 +41,12 @@ def test_every_route_and_no_other(wiring, late, document):
         if method != "parameters"
     }
     assert told == routes
+
+
+def test_the_example_is_a_record(document):
+    """It is what its type says, by the document and by the check itself."""
+    _fits(document, EXAMPLE["type"], EXAMPLE)
+    assert check(EXAMPLE) == []
 
 
 def test_the_demo_clinic_fits(document, demo):
