@@ -29,6 +29,7 @@ HAS_CLIENTS = "clients" in COMMANDS
 CLIENT = "foreign"
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 SCOPE = "system/*.cruds"
+_tokens: dict[str, tuple[float, str]] = {}  # by server: when it was asked for, and what it is
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,16 @@ class Served:
         """A token of our own, for clients that cannot get one; empty where none is needed."""
         if self.jwks is None:
             return ""
+        asked_at, token = _tokens.get(self.url, (0.0, ""))
+        if time.monotonic() - asked_at > 120:
+            asked_at, token = time.monotonic(), self._new_token(self.jwks)
+            _tokens[self.url] = (asked_at, token)
+        return token
+
+    def _new_token(self, jwks: Path) -> str:
         from joserfc import jwk, jwt
 
-        (private,) = json.loads(self.jwks.read_text())["keys"]
+        (private,) = json.loads(jwks.read_text())["keys"]
         where = requests.get(f"{self.url}/.well-known/smart-configuration", timeout=30).json()
         endpoint = where["token_endpoint"]
         claims = {
@@ -60,12 +68,13 @@ class Served:
             "exp": int(time.time()) + 240,
             "jti": uuid.uuid4().hex,
         }
+        key = jwk.ECKey.import_key(private)
         header = {"alg": private["alg"], "kid": private["kid"], "typ": "JWT"}
         form = {
             "grant_type": "client_credentials",
             "scope": SCOPE,
             "client_assertion_type": ASSERTION,
-            "client_assertion": jwt.encode(header, claims, jwk.ECKey.import_key(private)),
+            "client_assertion": jwt.encode(header, claims, key, algorithms=[private["alg"]]),
         }
         answer = requests.post(endpoint, data=form, timeout=30)
         assert answer.status_code == 200, answer.text
@@ -123,7 +132,7 @@ def _registered(url: str, folder: Path, environment: dict[str, str]) -> Served:
     key = jwk.ECKey.generate_key("P-384", {"kid": uuid.uuid4().hex, "alg": "ES384", "use": "sig"})
     private = {**key.as_dict(private=True), "key_ops": ["sign"]}
     public = key.as_dict(private=False)
-    mine, theirs = folder / "private.json", folder / "public.json"
+    mine, theirs = folder / "private.jwks", folder / "public.jwks"
     mine.write_text(json.dumps({"keys": [private]}))
     theirs.write_text(json.dumps({"keys": [public]}))
     command = [sys.executable, "-m", "fhirsvc.cli", "clients", "add", CLIENT]
