@@ -150,15 +150,17 @@ def _task(served: Served) -> dict[str, Any]:
     )
 
 
-def _new_task(served: Served) -> dict[str, Any]:
-    """A Task of a partner's own, about a ServiceRequest that is there."""
-    base = _task(served)
-    kept = ("resourceType", "intent", "code", "focus", "for", "requester", "owner", "basedOn")
-    identifier = [{"system": "urn:example:partner", "value": uuid.uuid4().hex}]
+def _new_goal() -> dict[str, Any]:
+    """A Goal of a partner's own, with an identifier of its own."""
+    patient = {"reference": "Patient/client.client-01"}
     return {
-        **{name: base[name] for name in kept if name in base},
-        "status": "requested",
-        "identifier": identifier,
+        "resourceType": "Goal",
+        "identifier": [{"system": "urn:example:partner", "value": uuid.uuid4().hex}],
+        "lifecycleStatus": "active",
+        "description": {"text": "Walk every morning"},
+        "subject": patient,
+        "expressedBy": patient,
+        "startDate": "2026-03-02",
     }
 
 
@@ -206,28 +208,29 @@ class TestFhirpy:
             self._client(served).reference("Patient", "none").to_resource()
 
     def test_creates(self, served: Served):
-        """A Task of its own gets an id, and is there to read and to search."""
+        """A Goal of its own gets an id, and is there to read and to search."""
         client = self._client(served)
-        task = client.resource("Task", **_new_task(served))
-        task.save()
+        new = _new_goal()
+        goal = client.resource("Goal", **new)
+        goal.save()
 
-        assert task["id"]
-        there = served.get(f"Task/{task['id']}")
+        assert goal["id"]
+        there = served.get(f"Goal/{goal['id']}")
         assert there.status_code == 200, there.text
-        value = task["identifier"][0]["value"]
-        found = client.resources("Task").search(identifier=value).fetch_all()
-        assert [one["id"] for one in found] == [task["id"]]
+        value = new["identifier"][0]["value"]
+        found = client.resources("Goal").search(identifier=value).fetch_all()
+        assert [one["id"] for one in found] == [goal["id"]]
 
     def test_creates_once(self, served: Served):
         """The same again under If-None-Exist makes no second one."""
-        new = _new_task(served)
+        new = _new_goal()
         value = new["identifier"][0]["value"]
         criteria = {"If-None-Exist": f"identifier=urn:example:partner|{value}"}
         client = self._client(served, **criteria)
         for _ in range(2):
-            client.execute("Task", method="post", data=new)
+            client.execute("Goal", method="post", data=new)
 
-        found = self._client(served).resources("Task").search(identifier=value).fetch_all()
+        found = self._client(served).resources("Goal").search(identifier=value).fetch_all()
         assert len(found) == 1
 
     def test_updates(self, served: Served):
@@ -288,18 +291,17 @@ class TestFhirclient:
         assert names.count("export") == 1
 
     def test_writes(self, served: Served):
-        """A Task of its own is created, changed and read again."""
-        from fhirclient.models.annotation import Annotation
-        from fhirclient.models.task import Task
+        """A Goal of its own is created, changed and read again, all through its models."""
+        from fhirclient.models.goal import Goal
 
         server = self._server(served)
-        made = Task(_new_task(served)).create(server)
+        made = Goal(_new_goal()).create(server)
         assert made["id"]
-        task = Task.read(made["id"], server)
-        task.note = [Annotation({"text": "Called back"})]
-        task.update(server)
+        goal = Goal.read(made["id"], server)
+        goal.lifecycleStatus = "on-hold"
+        goal.update(server)
 
-        assert Task.read(made["id"], server).note[0].text == "Called back"
+        assert Goal.read(made["id"], server).lifecycleStatus == "on-hold"
 
 
 def test_medplum_reads_and_searches(served: Served):
