@@ -19,6 +19,7 @@ from fhirsvc.api.oauth import oauth
 from fhirsvc.api.ops import Counts, ops
 from fhirsvc.api.problems import register
 from fhirsvc.api.records import record_routes
+from fhirsvc.api.subscriptions import subscription_routes
 from fhirsvc.api.well_known import well_known
 from fhirsvc.console import figures
 from fhirsvc.console.pages import Desk, console
@@ -67,6 +68,10 @@ def create_app(
     settings = wiring.settings
     app.register_blueprint(oauth(wiring.token_office(), settings.public_url))
     access = token_access(wiring.partners.holder, open_access(settings.fhir_open))
+    subscribing = wiring.subscribing
+    app.register_blueprint(
+        subscription_routes(subscribing, wiring.server, access, settings.public_url)
+    )
     app.register_blueprint(fhir_routes(wiring.server, access, settings.public_url))
     app.register_blueprint(console(Desk(wiring.database, wiring.operator, mappings)))
     return app

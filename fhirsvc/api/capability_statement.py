@@ -12,11 +12,13 @@ from fhirsvc import __version__
 from fhirsvc.ehr.discovery import OAUTH_URIS
 from fhirsvc.fhir.search import COMMON
 from fhirsvc.fhir.search_parameters import TYPES, Parameter, parameters, targets
+from fhirsvc.fhir.subscription import BACKPORT, TOPICS
 
 # R4 has references to canonical URLs, which are found as uris are.
 _CANONICAL = {("QuestionnaireResponse", "questionnaire")}
 _COMMON_KIND = {"_id": "token", "_lastUpdated": "date"}
 SECURITY = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+_OPERATIONS = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/"
 _SYSTEM = ("history-system", "search-system", "batch", "transaction")
 
 
@@ -36,7 +38,8 @@ def statement(
     rest: dict[str, Any] = {"mode": "server"}
     if token_url:
         rest["security"] = _security(token_url)
-    rest["resource"] = [_resource(name, typed) for name in TYPES]
+    resources = [*(_resource(name, typed) for name in TYPES), _subscription()]
+    rest["resource"] = sorted(resources, key=lambda one: str(one["type"]))
     if system:
         rest["interaction"] = system
     return {
@@ -49,6 +52,27 @@ def statement(
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
         "rest": [rest],
+    }
+
+
+def _subscription() -> dict[str, Any]:
+    """Subscriptions, their topics and operations; see :mod:`fhirsvc.api.subscriptions`.
+
+    http://hl7.org/fhir/uv/subscriptions-backport/STU1.1/
+    """
+    topic = f"{BACKPORT}capabilitystatement-subscriptiontopic-canonical"
+    search = {"_id": "token", "criteria": "string", "status": "token", "url": "uri"}
+    codes = ("create", "delete", "read", "search-type", "update")
+    return {
+        "extension": [{"url": topic, "valueCanonical": one} for one in TOPICS],
+        "type": "Subscription",
+        "interaction": [{"code": code} for code in codes],
+        "versioning": "versioned-update",
+        "searchParam": [{"name": name, "type": kind} for name, kind in search.items()],
+        "operation": [
+            {"name": name, "definition": f"{_OPERATIONS}backport-subscription-{name}"}
+            for name in ("events", "status")
+        ],
     }
 
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
 
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.fhir.search import Criterion, parse
@@ -36,6 +35,7 @@ TIMEOUT_S = range(1, 31)
 MOST_EVENTS = 100  # in one notification
 MOST_HEADERS = 10
 _HEADER = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}):[ \t]*([\x20-\x7e]{0,2000})")
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _OURS = frozenset(
     "host content-type content-length transfer-encoding connection upgrade te trailer "
     "expect accept-encoding cookie proxy-authorization".split()
@@ -104,7 +104,7 @@ def _filters(resource: Mapping[str, Any], type_: str, base: str) -> Iterator[Cri
         name, mark, query = str(text).partition("?")
         if mark and name != type_:
             raise _not(where, f"expected a filter of {type_}")
-        given = parse_qsl(query if mark else name, keep_blank_values=True)
+        given = list(_pairs(query if mark else name))
         known = parameters(type_)
         if not given:
             raise _not(where, f"expected {type_}?parameter=value")
@@ -117,6 +117,18 @@ def _filters(resource: Mapping[str, Any], type_: str, base: str) -> Iterator[Cri
             yield from parse(type_, given, base).criteria
         except FhirsvcError as error:
             raise _not(where, error.message) from None
+
+
+def _pairs(query: str) -> Iterator[tuple[str, str]]:
+    """The parameters of a query, percent-encoded or plain."""
+    for one in filter(None, query.split("&")):
+        name, _, value = one.partition("=")
+        yield _plain(name), _plain(value)
+
+
+def _plain(text: str) -> str:
+    data = _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()), text.encode())
+    return data.decode(errors="replace")
 
 
 def _headers(given: Any) -> Iterator[tuple[str, str]]:

@@ -16,10 +16,11 @@ import structlog
 from fhirsvc.services import lanes as lanes_
 from fhirsvc.services.lanes import Lanes
 from fhirsvc.services.liveness import Identity
+from fhirsvc.services.notify import KEPT_S as EVENTS_KEPT_S
 from fhirsvc.services.ports import Clock
 from fhirsvc.services.project import Projector
 from fhirsvc.services.publish import Publisher
-from fhirsvc.store import executors, partners, queue, turns
+from fhirsvc.store import executors, partners, queue, subscriptions, turns
 from fhirsvc.store.database import Database
 
 BACKFILL_S = 300.0
@@ -113,6 +114,7 @@ class Sweeper:
         )
         executors.forget(tx, now - KEPT_S)
         partners.forget(tx, now)
+        subscriptions.forget(tx, now - EVENTS_KEPT_S)
 
     def _dispatch(
         self, dead: list[str], living: list[str], lanes: dict[int, int], now: float

@@ -132,11 +132,11 @@ def end_all(tx: sa.Connection, partner: str, now: float) -> None:
 
 
 def about(tx: sa.Connection, types: Collection[str]) -> list[tuple[str, str, str]]:
-    """Id, type and body of Subscriptions that are to hear of resources of these types."""
-    query = sa.select(subscription.c.id, subscription.c.type, subscription.c.body).where(
+    """Id, body and base of Subscriptions that are to hear of resources of these types."""
+    query = sa.select(subscription.c.id, subscription.c.body, subscription.c.base).where(
         subscription.c.type.in_(sorted(types)), subscription.c.state.in_(COUNTED)
     )
-    return [(id_, type_, body) for id_, type_, body in tx.execute(query)]
+    return [(id_, body, base) for id_, body, base in tx.execute(query)]
 
 
 def happened(
