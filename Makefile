@@ -31,6 +31,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.memory
 	$(BIN)/python -m tests.bench.delivery
+	$(BIN)/python -m tests.bench.exporting
 
 clean:
 	rm -rf .venv .interop build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -13,9 +13,12 @@ from flask import Flask, Response, g, render_template, request
 
 from fhirsvc import settings as settings_
 from fhirsvc.api.access import open_access, token_access
+from fhirsvc.api.export import OPERATIONS, export_routes
 from fhirsvc.api.fhir import fhir_routes
+from fhirsvc.api.fhir_frame import Frame
 from fhirsvc.api.hooks import hooks
 from fhirsvc.api.oauth import oauth
+from fhirsvc.api.openapi import openapi_routes
 from fhirsvc.api.ops import Counts, ops
 from fhirsvc.api.problems import register
 from fhirsvc.api.records import record_routes
@@ -65,14 +68,14 @@ def create_app(
     clients = wiring.clients()
     app.register_blueprint(hooks(lambda: wiring.watcher(clients)))
     app.register_blueprint(record_routes(wiring.database, wiring.publisher))
+    app.register_blueprint(openapi_routes())
     settings = wiring.settings
     app.register_blueprint(oauth(wiring.token_office(), settings.public_url))
     access = token_access(wiring.partners.holder, open_access(settings.fhir_open))
-    subscribing = wiring.subscribing
-    app.register_blueprint(
-        subscription_routes(subscribing, wiring.server, access, settings.public_url)
-    )
-    app.register_blueprint(fhir_routes(wiring.server, access, settings.public_url))
+    frame = Frame(access, settings.public_url)
+    app.register_blueprint(fhir_routes(wiring.server, wiring.submitter, frame, OPERATIONS))
+    app.register_blueprint(export_routes(wiring.exports, wiring.groups, frame))
+    app.register_blueprint(subscription_routes(wiring.subscribing, frame))
     app.register_blueprint(console(Desk(wiring.database, wiring.operator, mappings)))
     return app
 

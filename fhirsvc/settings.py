@@ -54,6 +54,12 @@ class Settings(BaseSettings):
     fhir_open: bool = Field(
         False, description="anybody on this very machine may use /fhir without a login"
     )
+    exports: str = Field(
+        "fhirsvc-exports", description="the folder of bulk exports, which all processes share"
+    )
+    exports_keep_s: float = Field(
+        86400.0, gt=0, description="how long an export is kept after it was asked for"
+    )
     achievement_from_scores: bool = Field(
         False, description="goals' achievementStatus follows from targets and the client's scores"
     )

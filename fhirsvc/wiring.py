@@ -31,6 +31,9 @@ from fhirsvc.services.arranging import Arranger
 from fhirsvc.services.chores import Chores, Piece
 from fhirsvc.services.clients import Clients
 from fhirsvc.services.deliver import Deliverer
+from fhirsvc.services.exporting import Exporter
+from fhirsvc.services.exports import Exports, MaySend, everything
+from fhirsvc.services.groups import Groups
 from fhirsvc.services.intake import Intake
 from fhirsvc.services.key_sets import KeySets
 from fhirsvc.services.lanes import Lanes
@@ -47,6 +50,7 @@ from fhirsvc.services.pull import Puller
 from fhirsvc.services.receive import Receiver
 from fhirsvc.services.review import Reviewer
 from fhirsvc.services.serve import Server
+from fhirsvc.services.submit import Submitter
 from fhirsvc.services.subscribing import Subscribing
 from fhirsvc.services.sweep import Sweeper
 from fhirsvc.services.throttle import Throttle
@@ -82,6 +86,7 @@ class Wiring:
     moved: Moved | None = None  # what a difference of scores means, where they judge goals
     lens: Lens | None = None  # the way back; without it nothing is taken in
     mappings: Callable[[], Mappings] | None = None  # compiled; without them all goes natively
+    may_send: MaySend = everything  # what exports may hold
 
     def receiver(self, clients: Clients) -> Receiver | None:
         """Takes in what EHRs hold."""
@@ -191,6 +196,40 @@ class Wiring:
         return Server(self.database, self.clock, _new_id)
 
     @property
+    def submitter(self) -> Submitter | None:
+        """Takes in what partners write; without the way back nothing is written."""
+        lens, projector = self.lens, self.projector
+        if lens is None or projector is None:
+            return None
+        made = (self.database, self.mapper, lens, self.publisher, projector)
+        return Submitter(*made, _new_id)
+
+    @property
+    def exports(self) -> Exports:
+        """Bulk exports of clients."""
+        settings = self.settings
+        folder, keep = Path(settings.exports), settings.exports_keep_s
+        return Exports(self.database, folder, self.clock, _new_id, keep, self.may_send)
+
+    @property
+    def groups(self) -> Groups:
+        """The clients of each program."""
+        return Groups(self.database)
+
+    def exporter(self, owner: Callable[[], str]) -> Exporter:
+        """Makes bulk exports in the name of an executor."""
+        projector = self.projector
+        return Exporter(
+            self.database,
+            Path(self.settings.exports),
+            self.clock,
+            owner,
+            _new_id,
+            None if projector is None else projector.catch_up,
+            self.may_send,
+        )
+
+    @property
     def projector(self) -> Projector | None:
         """Keeps what /fhir serves; without the way back nothing is served."""
         lens = self.lens
@@ -263,15 +302,14 @@ class Wiring:
             every = self.settings.sweep_s
             intake = Intake(self.database, puller, self.watcher(clients), self.clock, every)
         notifier = self.notifier()
-        chores = self._chores(notifier)
+        chores = self._chores(lambda: identity.id, notifier)
         return Delivering(identity, clients, lanes, engine, sweeper, chores, notifier, intake)
 
-    def _chores(self, notifier: Notifier) -> Chores:
+    def _chores(self, owner: Callable[[], str], notifier: Notifier) -> Chores:
         """What a worker does beside sending."""
         projector = self.projector
-        pieces: dict[str, Piece] = {
-            f"notify-{number}": notifier.piece for number in range(NOTIFIERS)
-        }
+        pieces: dict[str, Piece] = {"export": self.exporter(owner).once}
+        pieces |= {f"notify-{number}": notifier.piece for number in range(NOTIFIERS)}
         if projector is not None:
             pieces["project"] = projector.catch_up
         return Chores(pieces, time.monotonic, self.settings.sweep_s)

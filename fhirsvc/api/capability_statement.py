@@ -5,8 +5,8 @@ https://hl7.org/fhir/R4/capabilitystatement.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from fhirsvc import __version__
 from fhirsvc.ehr.discovery import OAUTH_URIS
@@ -17,36 +17,88 @@ from fhirsvc.fhir.subscription import BACKPORT, TOPICS
 # R4 has references to canonical URLs, which are found as uris are.
 _CANONICAL = {("QuestionnaireResponse", "questionnaire")}
 _COMMON_KIND = {"_id": "token", "_lastUpdated": "date"}
+_CONDITIONAL = "conditional-update"  # which the specification has no code for
 SECURITY = "http://terminology.hl7.org/CodeSystem/restful-security-service"
-_OPERATIONS = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/"
+# Made of what organizations hold, so without versions and history.
+_GROUP: dict[str, Any] = {
+    "type": "Group",
+    "interaction": [{"code": "read"}, {"code": "search-type"}],
+    "versioning": "no-version",
+    "searchParam": [{"name": "_id", "type": "token"}],
+}
+# https://hl7.org/fhir/uv/bulkdata/STU2/CapabilityStatement-bulk-data.html
+BULK = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"
+# Clients' own, with operations of their own: see fhirsvc/api/subscriptions.py and
+# http://hl7.org/fhir/uv/subscriptions-backport/STU1.1/
+_TOPIC = f"{BACKPORT}capabilitystatement-subscriptiontopic-canonical"
+_ASKED = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription"
+_SUBSCRIPTION: dict[str, Any] = {
+    "extension": [{"url": _TOPIC, "valueCanonical": one} for one in TOPICS],
+    "type": "Subscription",
+    "interaction": [{"code": one} for one in ("create", "delete", "read", "search-type", "update")],
+    "versioning": "versioned-update",
+    "searchParam": [
+        {"name": name, "type": kind}
+        for name, kind in (
+            ("_id", "token"),
+            ("criteria", "string"),
+            ("status", "token"),
+            ("url", "uri"),
+        )
+    ],
+    "operation": [{"name": one, "definition": f"{_ASKED}-{one}"} for one in ("events", "status")],
+}
 _SYSTEM = ("history-system", "search-system", "batch", "transaction")
 
 
+class Operation(NamedTuple):
+    """An operation that is answered: at the base (no ``type``) or below a type, by its URL."""
+
+    type: str
+    name: str
+    definition: str
+
+
 def statement(
-    interactions: Iterable[str], base: str, date: str, token_url: str = ""
+    interactions: Iterable[tuple[str, tuple[str, ...]]],
+    base: str,
+    date: str,
+    *,
+    token_url: str = "",
+    operations: Sequence[Operation] = (),
 ) -> dict[str, Any]:
     """The CapabilityStatement.
 
-    :param interactions: what the routes answer, by the codes of the specification.
+    :param interactions: what the routes answer, by the codes of the specification, each with the
+        types for which it does; all, where there are none.
     :param base: our own base URL.
     :param date: the day from which it holds.
     :param token_url: where access tokens are given; empty: nowhere.
+    :param operations: what is answered beside them.
     """
     offered = sorted(set(interactions))
-    typed = [{"code": code} for code in offered if code not in _SYSTEM]
-    system = [{"code": code} for code in offered if code in _SYSTEM]
+    system = [{"code": code} for code, _ in offered if code in _SYSTEM]
     rest: dict[str, Any] = {"mode": "server"}
     if token_url:
         rest["security"] = _security(token_url)
-    resources = [*(_resource(name, typed) for name in TYPES), _subscription()]
-    rest["resource"] = sorted(resources, key=lambda one: str(one["type"]))
+    beside = [_GROUP] if any(one.type == "Group" for one in operations) else []
+    typed = [
+        _resource(name, [code for code, types in offered if not types or name in types])
+        for name in TYPES
+    ]
+    rest["resource"] = [
+        {**one, **_operations(operations, one["type"])} for one in (*typed, *beside)
+    ]
+    rest["resource"].append(_SUBSCRIPTION)
     if system:
         rest["interaction"] = system
+    rest |= _operations(operations, "")
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
         "date": date,
         "kind": "instance",
+        **({"instantiates": [BULK]} if beside else {}),
         "software": {"name": "fhirsvc", "version": __version__},
         "implementation": {"description": "fhirsvc", "url": base},
         "fhirVersion": "4.0.1",
@@ -55,25 +107,11 @@ def statement(
     }
 
 
-def _subscription() -> dict[str, Any]:
-    """Subscriptions, their topics and operations; see :mod:`fhirsvc.api.subscriptions`.
-
-    http://hl7.org/fhir/uv/subscriptions-backport/STU1.1/
-    """
-    topic = f"{BACKPORT}capabilitystatement-subscriptiontopic-canonical"
-    search = {"_id": "token", "criteria": "string", "status": "token", "url": "uri"}
-    codes = ("create", "delete", "read", "search-type", "update")
-    return {
-        "extension": [{"url": topic, "valueCanonical": one} for one in TOPICS],
-        "type": "Subscription",
-        "interaction": [{"code": code} for code in codes],
-        "versioning": "versioned-update",
-        "searchParam": [{"name": name, "type": kind} for name, kind in search.items()],
-        "operation": [
-            {"name": name, "definition": f"{_OPERATIONS}backport-subscription-{name}"}
-            for name in ("events", "status")
-        ],
-    }
+def _operations(operations: Sequence[Operation], type_: str) -> dict[str, Any]:
+    listed = [
+        {"name": one.name, "definition": one.definition} for one in operations if one.type == type_
+    ]
+    return {"operation": listed} if listed else {}
 
 
 def _security(token_url: str) -> dict[str, Any]:
@@ -89,18 +127,24 @@ def _security(token_url: str) -> dict[str, Any]:
     }
 
 
-def _resource(name: str, interactions: list[dict[str, str]]) -> dict[str, Any]:
+def _resource(name: str, codes: list[str]) -> dict[str, Any]:
     own = parameters(name)
     search = [{"name": one, "type": _COMMON_KIND[one]} for one in COMMON]
     search += [{"name": one.name, "type": _kind(name, one)} for one in own.values()]
     found: dict[str, Any] = {
         "type": name,
-        "interaction": interactions,
+        "interaction": [{"code": code} for code in codes if code not in (*_SYSTEM, _CONDITIONAL)],
         "versioning": "versioned",
         "readHistory": True,
         "conditionalRead": "not-match",
         "searchParam": search,
     }
+    if "update" in codes:
+        found |= {"versioning": "versioned-update", "updateCreate": False}
+    if "create" in codes:
+        found["conditionalCreate"] = True
+    if _CONDITIONAL in codes:
+        found["conditionalUpdate"] = True
     includes = [
         f"{name}:{one.name}"
         for one in own.values()

@@ -13,7 +13,9 @@ from flask import Response, request
 
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.fhir.outcome import of_error
+from fhirsvc.fhir.outcome import outcome as of_findings
 from fhirsvc.fhir.search import SearchError
+from fhirsvc.services.submit import NotThereError, PreconditionError, UnfitError
 
 FHIR_JSON = "application/fhir+json"
 # Statuses that no category has, and the issue codes of theirs.
@@ -26,6 +28,7 @@ _ISSUES = {
     412: "conflict",
     413: "too-long",
     415: "not-supported",
+    429: "throttled",
 }
 
 
@@ -47,7 +50,13 @@ def is_fhir() -> bool:
 
 def known(error: FhirsvcError) -> Response:
     """The answer to an error of ours."""
+    if isinstance(error, UnfitError):
+        return _answer(422, of_findings(error.findings), {})
     outcome = of_error(error)
+    if isinstance(error, PreconditionError):
+        return _answer(412, outcome, {})
+    if isinstance(error, NotThereError):
+        return _answer(405, outcome, {"Allow": "GET, POST"})
     if isinstance(error, StatusError):
         outcome["issue"][0]["code"] = _ISSUES.get(error.status, "invalid")
         return _answer(error.status, outcome, error.headers)

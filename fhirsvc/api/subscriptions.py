@@ -13,13 +13,11 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from fhirsvc.api import outcomes
-from fhirsvc.api.access import AccessOf, Interaction
-from fhirsvc.api.fhir import Fhir
-from fhirsvc.api.outcomes import FHIR_JSON, StatusError
+from fhirsvc.api.access import Interaction
+from fhirsvc.api.fhir_frame import WRITTEN, Frame, acceptable, body_of_request, only
+from fhirsvc.api.outcomes import StatusError
 from fhirsvc.errors import Category, FhirsvcError
-from fhirsvc.fhir.guard import DEFAULT, parse
 from fhirsvc.fhir.search import SearchError
-from fhirsvc.services.serve import Server
 from fhirsvc.services.subscribing import StaleError, Subscriber, Subscribing, resource_of
 from fhirsvc.store.subscriptions import Subscription
 
@@ -27,32 +25,31 @@ TYPE = "Subscription"
 _ETAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,8})"')
 _NUMBER = re.compile(r"[0-9]{1,9}")
 SEARCH = ("_id", "criteria", "status", "url")
-_WRITTEN = ("_format", "_pretty")
 
 
 @dataclass(frozen=True)
 class Views:
-    """What answers; ``fhir`` writes answers as it does elsewhere."""
+    """What answers."""
 
     subscribing: Subscribing
-    fhir: Fhir
+    frame: Frame
 
     def create(self) -> Response:
         """Keep one: 201, and the handshake follows."""
-        _only(*_WRITTEN)
+        _only()
         made = self.subscribing.create(self._by("create"), _resource())
         found = self._answer(made, 201)
-        found.headers["Location"] = f"{self.fhir.base}/{TYPE}/{made.id}/_history/{made.version}"
+        found.headers["Location"] = f"{self.frame.base}/{TYPE}/{made.id}/_history/{made.version}"
         return found
 
     def read(self, id: str) -> Response:
         """One of the client's own."""
-        _only(*_WRITTEN)
+        _only()
         return self._answer(self.subscribing.read(self._by("read").client, id))
 
     def update(self, id: str) -> Response:
         """Change one, or make it active again."""
-        _only(*_WRITTEN)
+        _only()
         who, resource = self._by("update"), _resource()
         if resource.get("id") != id:
             raise FhirsvcError(Category.INVALID, "the id is that of the address", f"{TYPE}.id")
@@ -60,17 +57,17 @@ class Views:
 
     def delete(self, id: str) -> Response:
         """End one: 204, also where it is deleted already."""
-        _only(*_WRITTEN)
+        _only()
         self.subscribing.delete(self._by("delete").client, id, _expected())
         return Response(status=204)
 
     def search(self) -> Response:
         """The client's own, by status, topic, endpoint or id."""
-        given = _only(*SEARCH, *_WRITTEN)
+        given = _only(*SEARCH)
         found = self.subscribing.every(self._by("search").client)
-        return self.fhir.answer(
+        return self.frame.answer(
             _searchset(
-                (f"{self.fhir.base}/{TYPE}/{one.id}", resource_of(one))
+                (f"{self.frame.base}/{TYPE}/{one.id}", resource_of(one))
                 for one in found
                 if _fits(one, given)
             )
@@ -78,13 +75,13 @@ class Views:
 
     def status(self, id: str | None = None) -> Response:
         """How one is, or all of the client's."""
-        given = _only("id", "status", *_WRITTEN)
+        given = _only("id", "status")
         client = self._by("read").client
         every = self.subscribing.every
         found = every(client) if id is None else [self.subscribing.read(client, id)]
         names = {"id": "_id", "status": "status"}
         plain = {names[name]: value for name, value in given.items() if name in names}
-        return self.fhir.answer(
+        return self.frame.answer(
             _searchset(
                 (f"{one.base}/{TYPE}/{one.id}/$status", self.subscribing.status(one))
                 for one in found
@@ -94,32 +91,30 @@ class Views:
 
     def events(self, id: str) -> Response:
         """The events from one number to another, as far as they are kept."""
-        given = _only("eventsSinceNumber", "eventsUntilNumber", "content", *_WRITTEN)
+        given = _only("eventsSinceNumber", "eventsUntilNumber", "content")
         who = self._by("read")
         first = _number(given, "eventsSinceNumber") or 1
         last = _number(given, "eventsUntilNumber")
         found = self.subscribing.read(who.client, id)
         content = given.get("content")
-        return self.fhir.answer(self.subscribing.events(who, found, first, last, content))
+        return self.frame.answer(self.subscribing.events(who, found, first, last, content))
 
     def _by(self, interaction: Interaction) -> Subscriber:
-        access = self.fhir.access_of(request)
+        access = self.frame.access_of(request)
         if not access.permits(TYPE, interaction):
             raise FhirsvcError(Category.FORBIDDEN, f"the access does not allow {interaction}", TYPE)
-        return Subscriber(access.client, access.scopes, self.fhir.base)
+        return Subscriber(access.client, access.scopes, self.frame.base)
 
     def _answer(self, of: Subscription, status: int = 200) -> Response:
-        made = self.fhir.answer(resource_of(of), status)
+        made = self.frame.answer(resource_of(of), status)
         made.headers["ETag"] = f'W/"{of.version}"'
         return made
 
 
-def subscription_routes(
-    subscribing: Subscribing, server: Server, access_of: AccessOf, public: str
-) -> Blueprint:
-    """The blueprint; ``access_of`` says who asks, at each request."""
+def subscription_routes(subscribing: Subscribing, frame: Frame) -> Blueprint:
+    """The blueprint."""
     routes = Blueprint("subscriptions", __name__, url_prefix=f"/fhir/{TYPE}")
-    views = Views(subscribing, Fhir(server, access_of, public.rstrip("/")))
+    views = Views(subscribing, frame)
     for rule, method, view in (
         ("", "POST", views.create),
         ("", "GET", views.search),
@@ -161,11 +156,8 @@ def _searchset(found: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
 
 def _only(*names: str) -> dict[str, str]:
     """The parameters of the address, each once, of which there are no others."""
-    given = list(request.args.items(multi=True))
-    for name, _ in given:
-        if name not in names:
-            known = name if name.isascii() and name.isidentifier() and len(name) < 41 else ""
-            raise SearchError(Category.UNSUPPORTED, "unknown parameter", known)
+    acceptable()
+    given = only((*names, *WRITTEN))
     found = dict(given)
     if len(found) < len(given):
         raise SearchError(Category.INVALID, "a parameter is given more than once")
@@ -182,10 +174,8 @@ def _number(given: Mapping[str, str], name: str) -> int | None:
 
 
 def _resource() -> dict[str, Any]:
-    if request.mimetype not in (FHIR_JSON, "application/json"):
-        raise StatusError(415, f"expected Content-Type: {FHIR_JSON}", "Content-Type")
-    found = parse(request.get_data(), DEFAULT)
-    if not isinstance(found, dict) or found.get("resourceType") != TYPE:
+    found = body_of_request()
+    if found.get("resourceType") != TYPE:
         raise FhirsvcError(Category.INVALID, "expected a Subscription", "resourceType")
     return found
 

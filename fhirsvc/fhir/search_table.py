@@ -178,7 +178,9 @@ date date: date
 publisher string: publisher
 subject-type token: subjectType
 """,
+    # It has one identifier, which is ours: another's is in an extension beside it.
     "QuestionnaireResponse": f"""{_SUBJECT}
+identifier token: identifier, extension.valueIdentifier
 status token: status
 questionnaire uri: questionnaire
 authored date: authored

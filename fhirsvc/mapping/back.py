@@ -85,6 +85,14 @@ class Back:
         )
         return cls(found, library.tables, library.systems, context.fields, forms)
 
+    def system_of(self, resource: dict[str, Any]) -> str | None:
+        """The identifier system of a new resource; None where it has one, or is a part."""
+        known = Known(Links(systems=self.systems), self.also)
+        reader = self.reader(resource, known)
+        is_new = reader and _alone(reader) and not reader.house(resource, known)
+        named = identity(reader.plan) if reader and is_new else None
+        return named[0][1] if named else None
+
     def one_way(self, resource: str) -> frozenset[str]:
         """``file:line:col`` of the lines of a resource that are not read back."""
         return frozenset(
@@ -130,8 +138,7 @@ class Back:
         :param base: base URL of the server they come from.
         :returns: a record for each that any resource spoke of, the findings, the readings.
         """
-        returned = Returned()
-        given = resources if isinstance(resources, list) else list(resources)
+        returned, given = Returned(), list(resources)
         if not onto and not base and (done := self.quick.read(given, known or {})).whole:
             returned.records += done.records.values()
             returned.findings += [follows(one) for one in done.passed]
@@ -200,8 +207,8 @@ class Back:
         returned: Returned,
     ) -> Reading:
         """One resource, read."""
-        house = reader.house(resource, known)
-        record = onto.get((reader.plan.file.record, house.ids[0])) if house else None
+        house, kind = reader.house(resource, known), reader.plan.file.record
+        record = onto.get((kind, house.ids[0])) if house else None
         reading = reader.read(resource, known, house, record)
         returned.readings.append(reading)
         returned.findings += [Located(name_of(resource), f) for f in reading.findings]
@@ -231,11 +238,9 @@ class Back:
         found = reader.house(resource, known)
         if found is not None:
             return found
-        name, file = resource.get("id"), reader.plan.file
-        alone = reader.plan.each is None and file.part is None  # others are named by what they join
-        if isinstance(name, str) and alone:
-            return House(file.record, (as_id(name),), file.part)
-        return None
+        name = resource.get("id")
+        is_named = isinstance(name, str) and _alone(reader)  # others are, by what they join
+        return House(reader.plan.file.record, (as_id(name),)) if is_named else None
 
     def reader(self, resource: dict[str, Any], known: Known) -> Reader | None:
         """The reader of a resource: by who it is, or else by what its constants and codes say."""
@@ -258,10 +263,9 @@ class Back:
         if not isinstance(stated, str):
             stated = as_id(reading.resource.get("id") or reading.resource)
             message = "no identifier of this house: the record's id is the resource's"
-            about = name_of(reading.resource)
             place = f"{file.resource}.identifier"
             finding = Finding("identity", message, place, "information")
-            returned.findings.append(Located(about, finding))
+            returned.findings.append(Located(name_of(reading.resource), finding))
             reading.root.values["id",] = stated
         return file.record, stated
 
@@ -280,6 +284,10 @@ class Back:
         about = f"{key[0]} {key[1]}"
         returned.findings += [Located(about, f) for f in work.findings]
         return work.record
+
+
+def _alone(reader: Reader) -> bool:
+    return reader.plan.each is None and reader.plan.file.part is None
 
 
 def _derived(reader: Reader) -> bool:

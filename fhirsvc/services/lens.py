@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fhirsvc.errors import Finding
-from fhirsvc.mapping.back import Back
+from fhirsvc.fhir.definitions import definition
+from fhirsvc.mapping.back import Back, Returned
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.mapping.links import House, Links
 from fhirsvc.mapping.owners import PathOwners, for_resource, owners
 from fhirsvc.merge import Owners
 from fhirsvc.services.ports import Record, Resource
+
+# Where a type has one identifier, which is ours: that of whoever made the resource.
+OTHER_IDENTIFIER = "urn:fhirsvc:StructureDefinition:other-identifier"
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,9 @@ class Lens:
         """Whether a mapping reads a resource; what only follows from a record is not read."""
         return self._back(us_core).reads(dict(resource))
 
-    def named(self, resource_type: str, system: str, value: str, us_core: int) -> House | None:
+    def of_identifier(
+        self, resource_type: str, system: str, value: str, us_core: int
+    ) -> House | None:
         """What a business identifier names in this house."""
         links = Links(systems=self._back(us_core).systems)
         return links.by_identifier(resource_type, {"system": system, "value": value})
@@ -84,6 +90,36 @@ class Lens:
         ]
         findings = tuple(located.finding for located in returned.findings)
         return Read(mine[0] if len(mine) == 1 else None, findings)
+
+    def read(
+        self,
+        resources: Sequence[dict[str, Any]],
+        onto: Mapping[tuple[str, str], Record],
+        known: Mapping[str, House],
+        us_core: int,
+    ) -> Returned:
+        """Resources with references of this house, read together onto the records they are of."""
+        there = {key: dict(record) for key, record in onto.items()}
+        return self._back(us_core).records(list(resources), there, known)
+
+    def named(self, resource: Resource, us_core: int) -> dict[str, Any]:
+        """A new resource with an identifier of this house made of its id, before its own.
+
+        Where a type has one identifier only, another's is put into an extension beside it. One
+        that is a part of something is left as it is: what it is part of says who it is.
+        """
+        found = dict(resource)
+        system = self._back(us_core).system_of(found)
+        if system is None:
+            return found
+        ours = {"system": system, "value": str(resource["id"])}
+        stated = resource.get("identifier")
+        if definition(str(resource["resourceType"])).elements["identifier"].many:
+            return {**found, "identifier": [ours, *(stated or ())]}
+        if stated is not None:
+            other = {"url": OTHER_IDENTIFIER, "valueIdentifier": stated}
+            found["extension"] = [*found.get("extension", ()), other]
+        return {**found, "identifier": ours}
 
     def onto(self, made: dict[str, Any], held: dict[str, Any], us_core: int) -> dict[str, Any]:
         """What mapping made, with all that ``held`` has and no line reads."""

@@ -20,12 +20,13 @@ import sqlalchemy as sa
 import structlog
 
 from fhirsvc.ehr.content import fingerprint
+from fhirsvc.ehr.local import Local
 from fhirsvc.fhir import search_parameters
 from fhirsvc.fhir.search_values import values
 from fhirsvc.services.judge import as_it_is
 from fhirsvc.services.ports import Clock, Mapper
 from fhirsvc.services.references import local_of
-from fhirsvc.store import records, serving
+from fhirsvc.store import records, served_past, serving
 from fhirsvc.store.database import Database
 from fhirsvc.store.records import RecordKey, Version
 from fhirsvc.store.serving import Change, Head
@@ -36,6 +37,7 @@ FEW = 20  # records that are served while they are accepted
 Resource = dict[str, Any]
 # Notes what follows from changes, in the transaction that makes them; the time is epoch seconds.
 Note = Callable[[sa.Connection, Sequence[Change], float], None]
+_NOTHING: Mapping[Local, Resource] = {}
 # What mapping made, and what is kept of the last body: the whole resource.
 Graft = Callable[[Resource, Resource], Resource]
 log = structlog.get_logger("fhirsvc.project")
@@ -58,15 +60,25 @@ class Projector:
     tell: Note = lambda _tx, _changes, _now: None
     _knows_others: bool = field(default=False, init=False)
 
-    def project(self, tx: sa.Connection, versions: Sequence[Version], now: float) -> None:
-        """Serve the newest of ``versions`` of each record, or note that they are due."""
+    def project(
+        self,
+        tx: sa.Connection,
+        versions: Sequence[Version],
+        now: float,
+        wrote: Mapping[Local, Resource] | None = None,
+    ) -> None:
+        """Serve the newest of ``versions`` of each record, or note that they are due.
+
+        :param wrote: what a partner wrote of resources, by type and id: what no line makes of it
+            is kept.
+        """
         newest = {one.key: one for one in versions}
         if self.by_scores:  # a goal that is judged anew was not changed, so nobody has locked it
             records.current(tx, newest)
-        if len(newest) > FEW:
+        if len(newest) > FEW and not wrote:
             serving.owe(tx, newest)
         elif newest:
-            self._serve(tx, list(newest.values()), now, is_again=False)
+            self._serve(tx, list(newest.values()), now, is_again=False, wrote=wrote or {})
 
     def catch_up(self) -> bool:
         """Serve some records that are due, or were served by other mappings.
@@ -96,7 +108,13 @@ class Projector:
         return fingerprint(parts)
 
     def _serve(
-        self, tx: sa.Connection, versions: Sequence[Version], now: float, *, is_again: bool
+        self,
+        tx: sa.Connection,
+        versions: Sequence[Version],
+        now: float,
+        *,
+        is_again: bool,
+        wrote: Mapping[Local, Resource] = _NOTHING,
     ) -> None:
         made = {one.key: self._made(tx, one) for one in versions}
         wanted = {
@@ -110,11 +128,13 @@ class Projector:
             wanted[key][0] for key, head in known.items()
             if key in wanted and not _may_take(head, *wanted[key])
         }  # fmt: skip
-        at = round(now, 3)
+        at = served_past.stamp(tx, now)
         changes = []
         for key, (of, resource) in wanted.items():
             if of not in taken:
-                change = self._change(tx, known.get(key), of, resource, at, is_again)
+                head = known.get(key)
+                held = wrote.get(local_of(resource)) or self._extras(tx, head)
+                change = self._change(head, of, resource, held, at, is_again)
                 changes += [change] if change else []
         for key, head in known.items():
             is_wanted = key in wanted and wanted[key][0] not in taken
@@ -141,18 +161,26 @@ class Projector:
             return None
         return made
 
+    def _extras(self, tx: sa.Connection, head: Head | None) -> Resource | None:
+        """The body in which there is more than mapping made, if there is."""
+        if head is None or not head.has_extras or head.is_deleted:
+            return None
+        found: Resource = orjson.loads(serving.body(tx, head.key, head.version))
+        return found
+
     def _change(
         self,
-        tx: sa.Connection,
         head: Head | None,
         of: RecordKey,
         resource: Resource,
+        held: Resource | None,
         at: float,
         is_again: bool,
     ) -> Change | None:
-        if head is not None and head.has_extras and not head.is_deleted:
-            held = orjson.loads(serving.body(tx, head.key, head.version))
-            resource = self.graft(resource, held)
+        made = resource
+        if held is not None:
+            resource = self.graft(made, held)
+        has_extras = resource != made
         body = orjson.dumps(resource)  # the same content comes in the same order
         hash_ = hashlib.sha256(body).hexdigest()
         is_same = head is not None and head.hash == hash_ and not head.is_deleted
@@ -163,12 +191,11 @@ class Projector:
         if head is None:
             type_, id_ = local_of(resource)
             key = serving.key_of(type_, id_)
-            head = Head(key, type_, id_, 1, hash_, at, False, False, *of)
+            head = Head(key, type_, id_, 1, hash_, at, False, has_extras, *of)
             return Change(head, text, words, dates, is_first=True)
         if is_same:
             return Change(head, text, words, dates, is_version=False)
         is_first = head.is_deleted
-        has_extras = head.has_extras and not is_first
         names = {"record_type": of[0], "record_id": of[1], "has_extras": has_extras}
         head = serving.moved(head, hash=hash_, updated_at=at, is_deleted=False, **names)
         return Change(head, text, words, dates, is_first=is_first)

@@ -28,6 +28,8 @@ BATCH = 100  # records in one transaction
 Outcome = Literal["created", "changed", "unchanged", "refused", "deleted"]
 # Something else to be done in the transaction that stores a record.
 Also = Callable[[sa.Connection, "Receipt"], None]
+AlsoAll = Callable[[sa.Connection, Sequence["Receipt"]], None]
+First = Callable[[sa.Connection], None]
 # What follows from new versions in the transaction that stores them; the time is epoch seconds.
 Project = Callable[[sa.Connection, Sequence[Version], float], None]
 
@@ -147,19 +149,57 @@ class Publisher:
         ``source`` names the connection that it comes from. ``also`` is done in the transaction
         that stores the record, or finds that it says nothing new.
         """
-        read = self._read(0, record)
-        if isinstance(read, Receipt):
-            return read
-        read = replace(read, source=source)
+
+        def one(tx: sa.Connection, receipts: Sequence[Receipt]) -> None:
+            if also is not None:
+                also(tx, receipts[0])
+
+        given = [(record, expected)]
+        return self.accept_together(given, correlation_id=correlation_id, source=source, also=one)[
+            0
+        ]
+
+    def accept_together(
+        self,
+        given: Sequence[tuple[object, int | None]],
+        *,
+        correlation_id: str = "",
+        source: str = "",
+        first: First | None = None,
+        project: Project | None = None,
+        also: AlsoAll | None = None,
+    ) -> list[Receipt]:
+        """Accept several records in one transaction, or none of them.
+
+        :param given: records of different names, each with the version that it replaces, as for
+            ``accept_one``.
+        :param first: done before anything is stored; what it raises stops everything.
+        :param project: as for the Publisher, for these.
+        :param also: done at the end, with the receipts in the order of the records.
+        :returns: a receipt for each; only those that are refused when any is, and nothing is
+            stored then.
+        :raises FhirsvcError: CONFLICT when a record has another version than is expected.
+        """
+        read = [self._read(index, record) for index, (record, _) in enumerate(given)]
+        refused = [one for one in read if isinstance(one, Receipt)]
+        if refused:
+            return refused
+        incoming = [replace(one, source=source) for one in read if isinstance(one, _Incoming)]
+        beside = self._beside(incoming)
         now = self._clock()
-        beside = self._beside([read])
         cause = correlation_id or self._new_id()
 
-        def store(tx: sa.Connection) -> Receipt:
-            receipt = self._take_in(tx, [read], cause, now, expected, beside).receipts[0]
+        def store(tx: sa.Connection) -> list[Receipt]:
+            if first is not None:
+                first(tx)
+            if len(incoming) > 1:  # locked in one order, whatever the order they come in
+                records.current(tx, [one.key for one in incoming])
+            receipts: list[Receipt] = []
+            for one, (_, expected) in zip(incoming, given, strict=True):
+                receipts += self._take_in(tx, [one], cause, now, expected, beside, project).receipts
             if also is not None:
-                also(tx, receipt)
-            return receipt
+                also(tx, receipts)
+            return receipts
 
         return self._database.run(store)
 
@@ -250,6 +290,7 @@ class Publisher:
         now: float,
         expected: int | None = None,
         beside: Sequence[_Incoming] = (),
+        project: Project | None = None,
     ) -> Accepted:
         """Store a batch, and judge the goals of the clients whose goals or scores it changed.
 
@@ -271,7 +312,7 @@ class Publisher:
             fresh = {id_ for type_, id_ in changed if type_ == judgements.GOAL}
             judge.judge(tx, touched, fresh, self._moved, correlation_id=correlation_id, now=now)
             versions += records.goals(tx, touched)
-        self._project(tx, versions, now)
+        (project or self._project)(tx, versions, now)
         return stored
 
     def _read(self, index: int, record: object) -> _Incoming | Receipt:

@@ -35,6 +35,7 @@ from fhirsvc.services.lens import Lens
 from fhirsvc.services.ports import Clock, Mapper, Record, Resource, Validate
 from fhirsvc.services.publish import Also, Publisher, Receipt
 from fhirsvc.services.references import identifier_of, local_of, references, resolve
+from fhirsvc.services.serve import instant
 from fhirsvc.store import agreements, conflicts, deliveries, inbox, links, records
 from fhirsvc.store.agreements import Agreement
 from fhirsvc.store.conflicts import Clash, Conflict, Side
@@ -388,7 +389,7 @@ class Receiver:
 
     def _house(self, link: Link, connection: Connection) -> House | None:
         """What a link's resource is here."""
-        return self.lens.named(
+        return self.lens.of_identifier(
             link.resource_type,
             link.identifier_system,
             link.identifier_value,
@@ -471,7 +472,9 @@ class Receiver:
             return self._noted(
                 arrival, Taken("refused", _said(read.findings), findings=read.findings), remote.body
             )
-        return self._new(connection, arrival, remote, read.record, read.findings)
+        written = _moment(remote) or self.clock()  # where the EHR does not say, it is seen now
+        record = {"updated_at": instant(written), **read.record}
+        return self._new(connection, arrival, remote, record, read.findings)
 
     def _new(
         self,

@@ -36,6 +36,18 @@ def one(tx: sa.Connection, resource_type: str, id: str, version: int | None = No
     return None if row is None else _past(row).found
 
 
+def current(tx: sa.Connection, names: Collection[tuple[str, str]]) -> list[Found]:
+    """The resources of these types and ids that are there."""
+    keys = sorted({key_of(*name) for name in names})
+    query = _versions().where(
+        served.c.key.in_(keys),
+        served_version.c.version == served.c.version,
+        ~served_version.c.is_deleted,
+    )
+    found = [_past(row).found for row in tx.execute(query).mappings()] if keys else []
+    return [one for one in found if (one.type, one.id) in names]
+
+
 def history(
     tx: sa.Connection,
     *,

@@ -161,6 +161,12 @@ def note(
     )
 
 
+def hold(tx: sa.Connection, name: str) -> None:
+    """Keep others that hold the same name waiting until the commit."""
+    if tx.dialect.name != "sqlite":  # there one transaction writes at a time
+        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(key_of("", name))))
+
+
 def owe(tx: sa.Connection, keys: Collection[RecordKey]) -> None:
     """Records whose current version is to be mapped later; those that are known already stay."""
     rows = [{"type": type_, "id": id_} for type_, id_ in sorted(keys)]

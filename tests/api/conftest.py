@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -29,9 +30,12 @@ def _late() -> LateMappings:
 
 
 @pytest.fixture
-def wiring(database_url: str, clock: FakeClock, late: LateMappings) -> Iterator[Wiring]:
+def wiring(
+    database_url: str, clock: FakeClock, late: LateMappings, tmp_path: Path
+) -> Iterator[Wiring]:
     """A wired process on an empty database, open to whoever is on this machine."""
-    made = product(load(database_url=database_url, fhir_open=True), mappings=late)
+    settings = load(database_url=database_url, fhir_open=True, exports=str(tmp_path / "exports"))
+    made = product(settings, mappings=late)
     made.clock = clock
     made.database.upgrade()
     yield made

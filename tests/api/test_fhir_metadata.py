@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fhirsvc.fhir.validate import validate
+from fhirsvc.services.submit import WRITABLE
 
 OWN = ("Subscription",)  # what is no record's: tests of their own
 PROBES = {
@@ -29,23 +30,37 @@ def test_every_interaction_is_answered(clinic):
         if one["type"] in OWN:
             continue
         codes = {interaction["code"] for interaction in one["interaction"]}
-        assert codes == PROBES.keys()
-        for code in codes:
+        is_written = one["type"] in WRITABLE
+        # Groups are made of records as they are now, without versions.
+        named = {"read", "search-type"} if one["type"] == "Group" else PROBES.keys()
+        assert codes == named | ({"create", "update"} if is_written else set())
+        assert one.get("conditionalCreate", False) is is_written
+        assert one.get("conditionalUpdate", False) is is_written
+        for method, path in (("POST", ""), ("PUT", "/x"), ("PUT", "?_id=x")) if is_written else ():
+            answer = clinic.open(f"/fhir/{one['type']}{path}", method=method, json={})
+            assert (answer.status_code, "another type" in answer.text) == (400, True)
+        for code in named:
             answer = clinic.get(PROBES[code].format(type=one["type"]))
             assert answer.status_code in (200, 404), code
             if answer.status_code == 404:
-                assert "no such resource" in answer.text
-    assert [one["code"] for one in rest["interaction"]] == ["history-system"]
+                assert "no such" in answer.text
+    system = [one["code"] for one in rest["interaction"]]
+    assert system == ["batch", "history-system", "transaction"]
+    for kind in ("batch", "transaction"):
+        body = {"resourceType": "Bundle", "type": kind}
+        assert clinic.post("/fhir", json=body).json["type"] == f"{kind}-response"
+        assert clinic.post("/fhir/", json=body).json["type"] == f"{kind}-response"
     assert clinic.get("/fhir/_history").status_code == 200
 
 
 def test_writes_that_are_not_named_are_not_allowed(clinic):
     """405 for each, with an outcome."""
     for method, path in (
-        ("PUT", "/fhir/Task/x"),
+        ("PUT", "/fhir/Patient/x"),
+        ("POST", "/fhir/Observation"),
         ("DELETE", "/fhir/Task/x"),
         ("PATCH", "/fhir/Task/x"),
-        ("POST", "/fhir/Task"),
+        ("DELETE", "/fhir/Task"),
     ):
         answer = clinic.open(path, method=method, json={"resourceType": "Task"})
         assert answer.status_code == 405

@@ -189,7 +189,7 @@ def test_other_mappings_serve_anew_without_new_versions(clinic, wiring, late, mo
         ("GET", "/fhir/Patient/a_b", {}, 404),
         ("GET", "/fhir/Encounter/x", {}, 404),
         ("GET", "/fhir/patient", {}, 404),
-        ("GET", "/fhir", {}, 404),
+        ("GET", "/fhir", {}, 405),
         ("GET", "/fhir/a/b/c/d", {}, 404),
         ("GET", f"{PATIENT}/_history/0", {}, 404),
         ("GET", f"{PATIENT}?_elements=name", {}, 400),

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what `make interop` needs from Debian: a JDK (17 or newer), Maven, PostgreSQL
-# and Chromium. Does nothing when all is present. With --check it only says what is missing (exit 1).
+# Installs what `make interop` needs from Debian: a JDK (17 or newer), Maven, PostgreSQL,
+# Chromium and Node. Does nothing when all is present. With --check it only says what is missing (exit 1).
 set -eu
 
 missing=""
@@ -22,16 +22,18 @@ jdk_is_recent || missing="$missing jdk"
 command -v mvn >/dev/null 2>&1 || missing="$missing maven"
 postgres_is_here || missing="$missing postgresql"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+command -v node >/dev/null 2>&1 || missing="$missing nodejs"
+command -v npm >/dev/null 2>&1 || missing="$missing npm"
 
 if [ -z "$missing" ]; then
-    echo "interop: JDK, Maven, PostgreSQL and Chromium are present"
+    echo "interop: JDK, Maven, PostgreSQL, Chromium and Node are present"
     exit 0
 fi
 echo "interop: missing:$missing"
 [ "${1:-}" != "--check" ] || exit 1
 
 if ! command -v apt-get >/dev/null 2>&1; then
-    echo "interop: no apt-get here; install by hand: JDK 17 or newer, Maven, PostgreSQL, Chromium" >&2
+    echo "interop: no apt-get here; install by hand: JDK 17 or newer, Maven, PostgreSQL, Chromium, Node" >&2
     exit 1
 fi
 as_root=""
