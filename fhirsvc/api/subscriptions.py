@@ -39,7 +39,7 @@ class Views:
         _only()
         made = self.subscribing.create(self._by("create"), _resource())
         found = self._answer(made, 201)
-        found.headers["Location"] = f"{self.frame.base}/{TYPE}/{made.id}/_history/{made.version}"
+        found.headers["Location"] = f"{self.frame.base}/{TYPE}/{made.id}"
         return found
 
     def read(self, id: str) -> Response:

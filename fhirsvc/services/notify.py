@@ -82,6 +82,9 @@ class Notifier:
     def piece(self) -> bool:
         """Attend to one Subscription that is due; whether there was any."""
         claim, now = self._new_id(), self._clock()
+        with self._database.read() as tx:
+            if not subscriptions.is_any_due(tx, now):
+                return False
         found = self._database.run(
             lambda tx: subscriptions.claim(tx, claim, now, LEASE_S), durable=False
         )

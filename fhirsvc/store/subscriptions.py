@@ -167,15 +167,24 @@ def happened(
         tx.execute(sa.insert(subscription_event), rows)
 
 
+def _is_due(now: float) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        subscription.c.state.in_(DUE),
+        subscription.c.next_at <= now,
+        subscription.c.claimed_until <= now,
+    )
+
+
+def is_any_due(tx: sa.Connection, now: float) -> bool:
+    """Whether one is due that nobody has: looked at often, so without a lock."""
+    return tx.execute(sa.select(subscription.c.id).where(_is_due(now)).limit(1)).first() is not None
+
+
 def claim(tx: sa.Connection, claim_id: str, now: float, lease_s: float) -> Subscription | None:
     """Take the Subscription that is due longest; None when none is that nobody else has."""
     due = (
         sa.select(subscription.c.id)
-        .where(
-            subscription.c.state.in_(DUE),
-            subscription.c.next_at <= now,
-            subscription.c.claimed_until <= now,
-        )
+        .where(_is_due(now))
         .order_by(subscription.c.next_at, subscription.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)

@@ -135,6 +135,8 @@ class Desk:
     def create(self, body: Json | None = None, **how: Any) -> str:
         answer = self.send("POST", "", asked() if body is None else body, **how)
         assert answer.status_code == 201, answer.text
+        where = f"http://localhost/fhir/Subscription/{answer.json['id']}"
+        assert answer.headers["Location"] == where
         return str(answer.json["id"])
 
     def active(self, body: Json | None = None) -> str:
