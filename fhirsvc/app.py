@@ -16,6 +16,7 @@ from fhirsvc.api.access import open_access, token_access
 from fhirsvc.api.export import OPERATIONS, export_routes
 from fhirsvc.api.fhir import fhir_routes
 from fhirsvc.api.fhir_frame import Frame
+from fhirsvc.api.fhir_operations import Operations
 from fhirsvc.api.hooks import hooks
 from fhirsvc.api.oauth import oauth
 from fhirsvc.api.openapi import openapi_routes
@@ -73,7 +74,8 @@ def create_app(
     app.register_blueprint(oauth(wiring.token_office(), settings.public_url))
     access = token_access(wiring.partners.holder, open_access(settings.fhir_open))
     frame = Frame(access, settings.public_url)
-    app.register_blueprint(fhir_routes(wiring.server, wiring.submitter, frame, OPERATIONS))
+    ours = Operations(wiring.server, frame, mappings, wiring.lens, wiring.check)
+    app.register_blueprint(fhir_routes(wiring.server, wiring.submitter, frame, ours, OPERATIONS))
     app.register_blueprint(export_routes(wiring.exports, wiring.groups, frame))
     app.register_blueprint(subscription_routes(wiring.subscribing, frame))
     app.register_blueprint(console(Desk(wiring.database, wiring.operator, mappings)))

@@ -15,11 +15,13 @@ from fhirsvc.api.access import address
 from fhirsvc.api.capability_statement import Operation, statement
 from fhirsvc.api.fhir_bundle import Bundles
 from fhirsvc.api.fhir_frame import WRITTEN, Frame, Route, only
+from fhirsvc.api.fhir_operations import Operations
 from fhirsvc.api.fhir_reads import Reads
 from fhirsvc.api.fhir_writes import Writes
 from fhirsvc.api.oauth import TOKEN
 from fhirsvc.api.outcomes import StatusError
 from fhirsvc.errors import Category, FhirsvcError
+from fhirsvc.fhir.search_parameters import TYPES
 from fhirsvc.services.ports import Clock
 from fhirsvc.services.serve import Server, instant
 from fhirsvc.services.submit import Submitter
@@ -42,7 +44,7 @@ class _Whole:
             return self.other("metadata")
         only(WRITTEN)
         date = instant(self.clock())[:10]
-        offered = [(one.code, one.types) for one in self.listed]
+        offered = [(one.code, one.types) for one in self.listed if one.code != "operation"]
         here = address(self.frame.public, request)
         said = statement(
             offered,
@@ -67,18 +69,19 @@ def fhir_routes(
     server: Server,
     submitter: Submitter | None,
     frame: Frame,
-    operations: Sequence[Operation] = (),
+    operations: Operations,
+    others: Sequence[Operation] = (),
 ) -> Blueprint:
     """The blueprint; without a submitter nothing can be written.
 
-    :param operations: those that other blueprints answer.
+    :param others: operations that other blueprints answer.
     """
     routes = Blueprint("fhir", __name__, url_prefix="/fhir")
-    listed = [*Reads(server, frame).routes()]
+    listed = [*Reads(server, frame).routes(), *operations.routes()]
     if submitter is not None:
         writes = Writes(submitter, frame)
         listed += [*writes.routes(), *Bundles(writes, frame).routes()]
-    whole = _Whole(frame, listed, server.clock, operations)
+    whole = _Whole(frame, listed, server.clock, (*operations.described(TYPES), *others))
     routes.add_url_rule("/metadata", "metadata", whole.metadata, methods=METHODS)
     for number, one in enumerate(listed):
         name = f"{one.code}-{number}"
@@ -89,5 +92,6 @@ def fhir_routes(
 
 
 def _fits(rule: str, path: str) -> bool:
-    pattern = re.sub(r"<\w+>", "[^/]+", rule.strip("/"))
+    parts = re.split(r"<\w+>", rule.strip("/"))
+    pattern = "[^/]+".join(map(re.escape, parts))
     return re.fullmatch(pattern, path) is not None

@@ -110,15 +110,23 @@ def body_of_request() -> dict[str, Any]:
 
     :raises StatusError: 415 where it is said to be something else, 400 where it is not one.
     """
-    if request.mimetype not in JSON:
-        raise StatusError(415, f"expected Content-Type: {FHIR_JSON}", "Content-Type")
-    try:
-        found = parse(request.get_data(), DEFAULT)
-    except FhirsvcError as error:
-        raise StatusError(400, error.message, error.where) from None
+    found = json_of_request()
     if not isinstance(found, dict):
         raise StatusError(400, "expected a JSON object", "$")
     return found
+
+
+def json_of_request() -> Any:
+    """The JSON that was sent, whatever it is.
+
+    :raises StatusError: 415 where it is said to be something else, 400 where it is not one.
+    """
+    if request.mimetype not in JSON:
+        raise StatusError(415, f"expected Content-Type: {FHIR_JSON}", "Content-Type")
+    try:
+        return parse(request.get_data(), DEFAULT)
+    except FhirsvcError as error:
+        raise StatusError(400, error.message, error.where) from None
 
 
 def only(names: tuple[str, ...]) -> Given:
