@@ -23,6 +23,7 @@ from fhirsvc.api.openapi import openapi_routes
 from fhirsvc.api.ops import Counts, ops
 from fhirsvc.api.problems import register
 from fhirsvc.api.records import record_routes
+from fhirsvc.api.subscriptions import subscription_routes
 from fhirsvc.api.well_known import well_known
 from fhirsvc.console import figures
 from fhirsvc.console.pages import Desk, console
@@ -76,6 +77,7 @@ def create_app(
     ours = Operations(wiring.server, frame, mappings, wiring.lens, wiring.check)
     app.register_blueprint(fhir_routes(wiring.server, wiring.submitter, frame, ours, OPERATIONS))
     app.register_blueprint(export_routes(wiring.exports, wiring.groups, frame))
+    app.register_blueprint(subscription_routes(wiring.subscribing, frame))
     app.register_blueprint(console(Desk(wiring.database, wiring.operator, mappings)))
     return app
 

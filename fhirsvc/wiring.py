@@ -28,7 +28,7 @@ from fhirsvc.mapping.achievement import Moved, moved_by
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.records import check
 from fhirsvc.services.arranging import Arranger
-from fhirsvc.services.chores import Chores
+from fhirsvc.services.chores import Chores, Piece
 from fhirsvc.services.clients import Clients
 from fhirsvc.services.deliver import Deliverer
 from fhirsvc.services.exporting import Exporter
@@ -39,6 +39,8 @@ from fhirsvc.services.key_sets import KeySets
 from fhirsvc.services.lanes import Lanes
 from fhirsvc.services.lens import Lens
 from fhirsvc.services.liveness import Identity
+from fhirsvc.services.notify import Notifier
+from fhirsvc.services.notify_note import note
 from fhirsvc.services.operate import Operator
 from fhirsvc.services.partners import Partners
 from fhirsvc.services.ports import Check, Companions, Mapper, Validate
@@ -49,6 +51,7 @@ from fhirsvc.services.receive import Receiver
 from fhirsvc.services.review import Reviewer
 from fhirsvc.services.serve import Server
 from fhirsvc.services.submit import Submitter
+from fhirsvc.services.subscribing import Subscribing
 from fhirsvc.services.sweep import Sweeper
 from fhirsvc.services.throttle import Throttle
 from fhirsvc.services.token_office import TokenOffice
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
     from fhirsvc.services.engine import DurableEngine
 
 
+NOTIFIERS = 4  # Subscriptions that a worker attends to at once: a slow endpoint delays few
 # To read a partner's key set: while it is read, somebody waits for a token.
 KEY_SET_LIMITS = Limits(connect_s=3.0, read_s=5.0, body_bytes=65_536)
 
@@ -237,6 +241,23 @@ class Wiring:
             self.clock,
             lambda made, held: lens.onto(made, held, US_CORE),
             by_scores=self.moved is not None,
+            tell=note,
+        )
+
+    @property
+    def subscribing(self) -> Subscribing:
+        """What partners do to their Subscriptions."""
+        return Subscribing(self.database, self.clock, _new_id, self.settings.partners_private)
+
+    def notifier(self) -> Notifier:
+        """Tells partners of what changed, to be closed by whoever asks for it."""
+        return Notifier(
+            self.database,
+            self.clock,
+            random.random,
+            _new_id,
+            time.monotonic,
+            private=self.settings.partners_private,
         )
 
     @property
@@ -280,13 +301,15 @@ class Wiring:
         if puller is not None:
             every = self.settings.sweep_s
             intake = Intake(self.database, puller, self.watcher(clients), self.clock, every)
-        chores = self._chores(lambda: identity.id)
-        return Delivering(identity, clients, lanes, engine, sweeper, chores, intake)
+        notifier = self.notifier()
+        chores = self._chores(lambda: identity.id, notifier)
+        return Delivering(identity, clients, lanes, engine, sweeper, chores, notifier, intake)
 
-    def _chores(self, owner: Callable[[], str]) -> Chores:
+    def _chores(self, owner: Callable[[], str], notifier: Notifier) -> Chores:
         """What a worker does beside sending."""
         projector = self.projector
-        pieces = {"export": self.exporter(owner).once}
+        pieces: dict[str, Piece] = {"export": self.exporter(owner).once}
+        pieces |= {f"notify-{number}": notifier.piece for number in range(NOTIFIERS)}
         if projector is not None:
             pieces["project"] = projector.catch_up
         return Chores(pieces, time.monotonic, self.settings.sweep_s)
@@ -302,6 +325,7 @@ class Delivering:
     engine: DurableEngine
     sweeper: Sweeper
     chores: Chores
+    notifier: Notifier
     intake: Intake | None = None
 
 

@@ -83,6 +83,7 @@ def _loop(
 
 def _shut_down(wiring: Wiring, parts: Delivering) -> None:
     parts.chores.stop()
+    parts.notifier.close()
     if parts.intake is not None:
         parts.intake.stop()
     ended = parts.lanes.stop(wiring.settings.stop_s)

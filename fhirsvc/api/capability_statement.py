@@ -12,6 +12,7 @@ from fhirsvc import __version__
 from fhirsvc.ehr.discovery import OAUTH_URIS
 from fhirsvc.fhir.search import COMMON
 from fhirsvc.fhir.search_parameters import TYPES, Parameter, parameters, targets
+from fhirsvc.fhir.subscription import BACKPORT, TOPICS
 
 # R4 has references to canonical URLs, which are found as uris are.
 _CANONICAL = {("QuestionnaireResponse", "questionnaire")}
@@ -27,6 +28,26 @@ _GROUP: dict[str, Any] = {
 }
 # https://hl7.org/fhir/uv/bulkdata/STU2/CapabilityStatement-bulk-data.html
 BULK = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"
+# Clients' own, with operations of their own: see fhirsvc/api/subscriptions.py and
+# http://hl7.org/fhir/uv/subscriptions-backport/STU1.1/
+_TOPIC = f"{BACKPORT}capabilitystatement-subscriptiontopic-canonical"
+_ASKED = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription"
+_SUBSCRIPTION: dict[str, Any] = {
+    "extension": [{"url": _TOPIC, "valueCanonical": one} for one in TOPICS],
+    "type": "Subscription",
+    "interaction": [{"code": one} for one in ("create", "delete", "read", "search-type", "update")],
+    "versioning": "versioned-update",
+    "searchParam": [
+        {"name": name, "type": kind}
+        for name, kind in (
+            ("_id", "token"),
+            ("criteria", "string"),
+            ("status", "token"),
+            ("url", "uri"),
+        )
+    ],
+    "operation": [{"name": one, "definition": f"{_ASKED}-{one}"} for one in ("events", "status")],
+}
 _SYSTEM = ("history-system", "search-system", "batch", "transaction")
 
 
@@ -68,6 +89,7 @@ def statement(
     rest["resource"] = [
         {**one, **_operations(operations, one["type"])} for one in (*typed, *beside)
     ]
+    rest["resource"].append(_SUBSCRIPTION)
     if system:
         rest["interaction"] = system
     rest |= _operations(operations, "")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import sqlalchemy as sa
 
 from fhirsvc.ehr import guarded
 from fhirsvc.errors import Category, FhirsvcError, Finding
@@ -16,7 +17,7 @@ from fhirsvc.fhir.scopes import Scopes
 from fhirsvc.services import partner_keys
 from fhirsvc.services.ports import Clock
 from fhirsvc.services.token_office import digest
-from fhirsvc.store import partners
+from fhirsvc.store import partners, subscriptions
 from fhirsvc.store.database import Database
 from fhirsvc.store.partners import Partner
 
@@ -86,12 +87,17 @@ class Partners:
             return partners.everyone(tx)
 
     def revoke(self, name: str) -> int:
-        """End a client and its tokens at once; returns how many tokens were good until now.
+        """End a client, its tokens and its Subscriptions; returns how many tokens were good.
 
         :raises FhirsvcError: NOT_FOUND when there is no such client.
         """
         now = self.clock()
-        return self.database.run(lambda tx: partners.revoke(tx, name, now))
+
+        def work(tx: sa.Connection) -> int:
+            subscriptions.end_all(tx, name, now)
+            return partners.revoke(tx, name, now)
+
+        return self.database.run(work)
 
     def holder(self, token: str) -> Holder | None:
         """Who holds a token that is good now; None where nobody does."""

@@ -35,6 +35,8 @@ US_CORE = 8  # the version that is served
 PAGE = 100  # records that are caught up in one transaction
 FEW = 20  # records that are served while they are accepted
 Resource = dict[str, Any]
+# Notes what follows from changes, in the transaction that makes them; the time is epoch seconds.
+Note = Callable[[sa.Connection, Sequence[Change], float], None]
 _NOTHING: Mapping[Local, Resource] = {}
 # What mapping made, and what is kept of the last body: the whole resource.
 Graft = Callable[[Resource, Resource], Resource]
@@ -45,6 +47,8 @@ log = structlog.get_logger("fhirsvc.project")
 class Projector:
     """Keeps what is served; ``graft`` keeps what partners wrote and no line reads.
 
+    ``tell`` is given every change, in the transaction that makes it.
+
     With ``by_scores`` goals are served with the word of their newest judgement.
     """
 
@@ -53,6 +57,7 @@ class Projector:
     clock: Clock
     graft: Graft
     by_scores: bool = False
+    tell: Note = lambda _tx, _changes, _now: None
     _knows_others: bool = field(default=False, init=False)
 
     def project(
@@ -136,6 +141,7 @@ class Projector:
             if head.record in made and not is_wanted and not head.is_deleted:
                 changes.append(self._gone(tx, head, at))
         serving.save(tx, changes, known.keys())
+        self.tell(tx, changes, at)
         served = {key: made[key] is not None and key not in taken for key in made}
         serving.note(tx, versions, served, self._edition)
 

@@ -16,10 +16,10 @@ import structlog
 from fhirsvc.services import lanes as lanes_
 from fhirsvc.services.lanes import Lanes
 from fhirsvc.services.liveness import Identity
+from fhirsvc.services.notify import KEPT_S as EVENTS_KEPT_S
 from fhirsvc.services.ports import Clock
-from fhirsvc.services.project import Projector
 from fhirsvc.services.publish import Publisher
-from fhirsvc.store import executors, partners, queue, turns
+from fhirsvc.store import executors, partners, queue, subscriptions, turns
 from fhirsvc.store.database import Database
 
 BACKFILL_S = 300.0
@@ -63,7 +63,6 @@ class Sweeper:
         publisher: Publisher,
         clock: Clock,
         on_share: Callable[[float], None] = lambda _: None,
-        projector: Projector | None = None,
     ) -> None:
         self._database = database
         self._identity = identity
@@ -72,7 +71,6 @@ class Sweeper:
         self._publisher = publisher
         self._clock = clock
         self._on_share = on_share
-        self._projector = projector
         self._next_backfill = 0.0
         self._next_tidy = 0.0
         self._failures = 0
@@ -96,10 +94,8 @@ class Sweeper:
         return Swept(sum(due.values()), is_idle)
 
     def _is_behind(self) -> bool:
-        """Judge some goals and serve some records that are to be; whether there may be more."""
-        judged = self._publisher.catch_up()
-        served = self._projector.catch_up() if self._projector is not None else 0
-        return judged + served > 0
+        """Judge some of the goals that are to be; whether there may be more."""
+        return self._publisher.catch_up() > 0
 
     def _recover(self, tx: sa.Connection, now: float) -> None:
         queue.wake_satisfied(tx, now)
@@ -113,6 +109,7 @@ class Sweeper:
         )
         executors.forget(tx, now - KEPT_S)
         partners.forget(tx, now)
+        subscriptions.forget(tx, now - EVENTS_KEPT_S)
 
     def _dispatch(
         self, dead: list[str], living: list[str], lanes: dict[int, int], now: float

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 T = TypeVar("T")
-HEAD = "0006"  # the newest revision that this version knows
+HEAD = "0007"  # the newest revision that this version knows
 RACES = 5  # how often a transaction that lost a race is tried again
 MIGRATIONS = Path(__file__).parent / "migrations"
 

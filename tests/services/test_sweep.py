@@ -13,8 +13,9 @@ from fhirsvc.ehr.simulated_fhir import Reply, SimulatedFhir
 from fhirsvc.services.lanes import Lanes
 from fhirsvc.services.liveness import Identity
 from fhirsvc.services.sweep import Sweeper
-from fhirsvc.store import partners, turns
+from fhirsvc.store import partners, subscriptions, turns
 from fhirsvc.store.connections import NewConnection
+from fhirsvc.store.subscriptions import Subscription
 from fhirsvc.store.tables import delivery
 
 
@@ -262,3 +263,26 @@ def test_what_is_too_old_to_be_of_use_is_dropped(house, desk):
     with house.database.read() as tx:
         for table in (partners.partner_token, partners.partner_assertion):
             assert tx.execute(sa.select(table.c.hash)).scalars().all() == ["new"]
+
+
+def test_events_that_nobody_took_are_not_kept_for_ever(house, desk):
+    """After a week they are dropped; their numbers stay counted."""
+    now = house.clock()
+    week = 7 * 86400.0
+
+    def fill(tx: sa.Connection) -> None:
+        partners.add(tx, partners.Partner("p", "{}", None, "system/Task.r", now))
+        values = {"body": "{}", "type": "Task", "base": "", "state": "error", "error": ""}
+        numbers = {"version": 1, "last_event": 0, "sent_event": 0, "failures": 0}
+        times = {"next_at": now, "claimed_until": 0.0, "created_at": now, "updated_at": now}
+        made = Subscription(id="s", partner="p", claim="", **values, **numbers, **times)
+        subscriptions.add(tx, made)
+        event = {"type": "Task", "resource_id": "t", "version": 1, "method": "PUT"}
+        subscriptions.happened(tx, {"s": [event]}, now - week - 1)
+        subscriptions.happened(tx, {"s": [event]}, now - week + 1)
+
+    house.database.run(fill)
+    desk.sweeper.sweep()
+
+    with house.database.read() as tx:
+        assert [one.number for one in subscriptions.events(tx, "s", 1, 9, 9)] == [2]

@@ -2,10 +2,17 @@
 
 from alembic import context
 
-from fhirsvc.store import exports, partners, received, served
+from fhirsvc.store import exports, partners, received, served, subscriptions
 from fhirsvc.store.tables import metadata
 
-for table in (received.inbox, served.served, partners.partner, exports.export_job):
+TABLES = (
+    exports.export_job,
+    partners.partner,
+    received.inbox,
+    served.served,
+    subscriptions.subscription,
+)
+for table in TABLES:
     assert table.metadata is metadata  # noqa: S101 - its tables are in by being imported
 
 # The caller owns the transaction: either all pending revisions are applied or none.
