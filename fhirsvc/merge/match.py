@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from fhirsvc.merge.keys import Keys
+from fhirsvc.merge.owners import Place
 
 _SMALL = 1024  # pairs that are compared one by one
 _RARE = 16  # items that may share a fact that counts
@@ -21,8 +22,9 @@ _ALIKE = 0.5  # of the facts of the smaller one
 class Item:
     """An item of a list and what it is met by, made when asked for."""
 
-    def __init__(self, value: Any, kind: str, keys: Keys) -> None:
+    def __init__(self, value: Any, kind: str, keys: Keys, place: Place) -> None:
         self.value = value
+        self._place = place
         self._kind = kind
         self._keys = keys
         name = value.get("id") if isinstance(value, dict) else None
@@ -46,7 +48,7 @@ class Item:
     @cached_property
     def sort(self) -> Hashable | None:
         """What kind of thing it is."""
-        return self._keys.sort_of(self._kind, self.value)
+        return self._keys.sort_of(self._kind, self.value, self._place)
 
 
 Items = Sequence[Item]
@@ -65,8 +67,17 @@ class Cluster:
 class Pairing:
     """Pairs the items of two lists, each once."""
 
-    def __init__(self, a: Items, b: Items, own: frozenset[str], *, both_ours: bool = False) -> None:
+    def __init__(
+        self,
+        a: Items,
+        b: Items,
+        own: frozenset[str],
+        *,
+        both_ours: bool = False,
+        strangers: bool = False,
+    ) -> None:
         self.a, self.b = a, b
+        self.strangers = strangers  # nothing says yet that anything of both lists is the same
         self.own = own  # ids that this house gave
         self.both_ours = both_ours
         self.found: dict[int, int] = {}
@@ -82,6 +93,8 @@ class Pairing:
         """Whether ids allow it: what this house calls by two ids is two things."""
         one, two = self.a[i].id, self.b[j].id
         if self.both_ours:
+            return one == two
+        if self.strangers and one is not None and two is not None:
             return one == two
         return one == two or not (one in self.own and two in self.own)
 
@@ -163,7 +176,8 @@ class Pairing:
         for stage in range(3):
             self.by(lambda x, n=stage: _nth(x.keys, n), alone=stage > 0)  # type: ignore[misc]
         if kinds:
-            self.by(lambda x: x.sort, alone=True)
+            # Between strangers an id of one may be what tells it from the other.
+            self.by(lambda x: (x.id if self.strangers else None, x.sort), alone=True)
         if loose:
             self.best(list(self.left_a), list(self.left_b), _ALIKE)
         return self.found
@@ -191,7 +205,7 @@ def clusters(s: Items, h: Items, o: Items, t: Items, *, closed: bool, first: boo
     seen_o, seen_t = set(s_o.values()), set(h_t.values())
     found += [Cluster(o=i) for i in range(len(o)) if i not in seen_o]
     found += [Cluster(t=j) for j in range(len(t)) if j not in seen_t]
-    found = _meet(found, s, h, o, t, own, first=first)
+    found = _meet(found, s, h, o, t, own, loose=first, kinds=first and closed)
     end = len(t) + len(o)
     return sorted(
         found,
@@ -207,7 +221,8 @@ def _meet(
     t: Items,
     own: frozenset[str],
     *,
-    first: bool,
+    loose: bool,
+    kinds: bool,
 ) -> list[Cluster]:
     """What only this house has and what only the EHR has, where it is one thing after all."""
     ours = [c for c in found if c.h is None and c.t is None and c.o is not None]
@@ -217,7 +232,8 @@ def _meet(
     a = [o[c.o] for c in ours if c.o is not None]
     b = [t[c.t] for c in theirs if c.t is not None]
     gone = set()
-    for i, j in Pairing(a, b, own).run(loose=first, kinds=first).items():
+    pairs = Pairing(a, b, own, strangers=True).run(loose=loose, kinds=kinds)
+    for i, j in pairs.items():
         if ours[i].s is not None and theirs[j].h is not None:
             continue  # both were there before, and were not one thing then
         ours[i].h, ours[i].t = theirs[j].h, theirs[j].t

@@ -90,11 +90,33 @@ def said_next(merged: Merged, *, ours: Resource, now: Resource, owners: Owners) 
     if not (merged.taken or merged.set_aside) or ours == now:
         return ours
     four = Four(ours, ours, now, merged.record)
-    judge = _Follow({}, {}, first=False)
+    judge = _Follow({}, {}, first=True)  # what is new now is met with what was taken
     found, _ = _Following(judge, Sameness()).resource(
         str(ours.get("resourceType")), owners.root, four
     )
     return {**found, **{n: now[n] for n in ("id", "text") if n in now}}
+
+
+def untaken(
+    merged: Merged, *, now: Resource, said: Resource, owners: Owners, base: str = ""
+) -> tuple[Conflict, ...]:
+    """What the EHR changed and the record could not take: conflicts for a person to look at.
+
+    The EHR still has its value, the record its own, and no later merge would speak of it.
+
+    :param now: what mapping makes of the record since it took ``record``.
+    :param said: of the next round (``said_next``).
+    """
+    if not merged.taken:
+        return ()
+    before = {one.path: one.before for one in merged.taken}
+    found = merge(
+        now, merged.send, said=said, held=merged.send, owners=owners, disputed=before, base=base
+    )
+    alike = Sameness(base).alike
+    return tuple(
+        one for one in found.conflicts if one.path in before and alike(one.ours, before[one.path])
+    )
 
 
 class _Follow(Judge):

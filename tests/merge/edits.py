@@ -16,6 +16,7 @@ EDITS = ("change", "remove", "add_item")
 NOISE = ("reorder", "drop_ids", "absolute", "decorate")
 BASE = "https://ehr.example/fhir/"
 STRANGE = "https://ehr.example/strange"
+_WHOLE = frozenset({"code", "system", "reference", "value"})
 _LEFT = frozenset(
     {"resourceType", "id", "meta", "text", "contained", "identifier", "linkId", "url"}
 )
@@ -61,6 +62,7 @@ class Ehr:
         """An element that may be absent goes, or an item of a list."""
         optional = [one for one in self.found() if not one[1].required]
         optional = [one for one in optional if one[1].type != "Extension"]
+        optional = [one for one in optional if not _is_core(one[1])]
         if not optional:
             return
         _, element, inside = self.rng.choice(optional)
@@ -118,6 +120,11 @@ class Ehr:
                     literal = one.get("reference")
                     if isinstance(literal, str) and "://" not in literal:
                         one["reference"] = BASE + literal
+
+
+def _is_core(element: Element) -> bool:
+    """Whether a code, reference, amount or number without this is none."""
+    return element.type == "Coding" or (element.primitive and element.name in _WHOLE)
 
 
 def without_ids(body: Body) -> Body:
