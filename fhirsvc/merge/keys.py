@@ -37,6 +37,8 @@ class Keys:
         if not isinstance(item, dict):
             plain = repr(item) if isinstance(item, list) else item
             return (("is", type(item).__name__, plain),)
+        if kind == "HumanName" and isinstance(item.get("text"), str):
+            return self.atom(kind, item), ("whole", str(item.get("use")), _plain(item["text"]))
         if kind in ATOMIC or kind == "CodeableConcept":
             return (self.atom(kind, item),)
         if isinstance(item.get("linkId"), str):

@@ -198,7 +198,7 @@ class Lists(Units):
         pairing = Pairing(
             [items.o[c.o] for c in alone], [items.t[c.t] for c in theirs], frozenset()
         )
-        pairing.best(range(len(alone)), range(len(theirs)), 0.0)
+        pairing.best(range(len(alone)), range(len(theirs)), 0.0, ties=True)
         for i, j in pairing.found.items():
             alone[i].h, alone[i].t = theirs[j].h, theirs[j].t
             found.remove(theirs[j])

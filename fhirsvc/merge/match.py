@@ -29,6 +29,8 @@ class Item:
         self._keys = keys
         name = value.get("id") if isinstance(value, dict) else None
         self.id = name if isinstance(name, str) and "resourceType" not in value else None
+        link = value.get("linkId") if isinstance(value, dict) else None
+        self.link = link if isinstance(link, str) else None  # of a form: the question, always
 
     @cached_property
     def keys(self) -> tuple[Hashable | None, ...]:
@@ -91,6 +93,8 @@ class Pairing:
 
     def may(self, i: int, j: int) -> bool:
         """Whether ids allow it: what this house calls by two ids is two things."""
+        if self.a[i].link != self.b[j].link:
+            return False
         one, two = self.a[i].id, self.b[j].id
         if self.both_ours:
             return one == two
@@ -128,8 +132,10 @@ class Pairing:
                 self.put(i, j)
                 j_left.remove(j)
 
-    def best(self, mine: Sequence[int], other: Sequence[int], least: float) -> None:
-        """Pair what is most alike, where nothing else is as much alike."""
+    def best(
+        self, mine: Sequence[int], other: Sequence[int], least: float, *, ties: bool = False
+    ) -> None:
+        """Pair what is most alike, where nothing else is as much alike; ``ties``: even then."""
         few = len(mine) * len(other) <= _SMALL
         having: dict[int, list[int]] = {}
         for j in other:
@@ -148,9 +154,9 @@ class Pairing:
                 if count >= least * size and self.may(i, j):
                     ranked.append((-count, i, j))
         ranked.sort()
-        self._unique(ranked)
+        self._unique(ranked, ties=ties)
 
-    def _unique(self, ranked: list[tuple[float, int, int]]) -> None:
+    def _unique(self, ranked: list[tuple[float, int, int]], *, ties: bool) -> None:
         top_a: dict[int, list[float]] = {}
         top_b: dict[int, list[float]] = {}
         for score, i, j in ranked:
@@ -159,7 +165,7 @@ class Pairing:
         for score, i, j in ranked:
             if i not in self.left_a or j not in self.left_b:
                 continue
-            if top_a[i].count(score) > 1 and top_b[j].count(score) > 1:
+            if not ties and top_a[i].count(score) > 1 and top_b[j].count(score) > 1:
                 continue  # equal to another pair from both ends
             self.put(i, j)
 

@@ -100,16 +100,18 @@ def said_next(merged: Merged, *, ours: Resource, now: Resource, owners: Owners) 
 def untaken(
     merged: Merged, *, now: Resource, said: Resource, owners: Owners, base: str = ""
 ) -> tuple[Conflict, ...]:
-    """What the EHR changed and the record could not take: conflicts for a person to look at.
+    """What is the EHR's by now and the record could not take: conflicts for a person to look at.
 
-    The EHR still has its value, the record its own, and no later merge would speak of it.
+    The EHR still has its value, the record its own, and no later merge would speak of it. What the
+    record never had and cannot say stays the EHR's own.
 
     :param now: what mapping makes of the record since it took ``record``.
     :param said: of the next round (``said_next``).
     """
-    if not merged.taken:
+    steps = (*merged.taken, *merged.set_aside)
+    before = {one.path: one.before for one in steps if one.before is not None}
+    if not before:
         return ()
-    before = {one.path: one.before for one in merged.taken}
     found = merge(
         now, merged.send, said=said, held=merged.send, owners=owners, disputed=before, base=base
     )

@@ -48,7 +48,9 @@ class Units(ABC):
 
     # ---- primitives ---------------------------------------------------------------------
 
-    def primitive(self, path: str, place: Place, v: Four, twins: Four) -> Pair:
+    def primitive(
+        self, path: str, place: Place, v: Four, twins: Four, owner: Owner | None
+    ) -> Pair:
         """A primitive; each side of the answer is its value and its ``_twin``."""
         ours, theirs = (v.o, twins.o), (v.t, twins.t)
         said = v.s is not None or twins.s is not None
@@ -72,7 +74,7 @@ class Units(ABC):
             still=(still or (None, None), ours if ours != (None, None) else theirs),
             apart=(theirs, ours),
         )
-        found = self.judge.decide(path, place.owner, v, moved, out)
+        found = self.judge.decide(path, owner, v, moved, out)
         return _twinned(found[0]), _twinned(found[1])
 
     # ---- types that are one thing -------------------------------------------------------
@@ -155,6 +157,12 @@ class Units(ABC):
 
     # ---- the codes of a concept ---------------------------------------------------------
 
+    def is_recoded(self, concept: Four) -> bool:
+        """Whether a side gave a CodeableConcept another code than both sides had."""
+        lists = [x.get("coding") for x in concept]
+        s, h, o, t = [_coded(x if isinstance(x, list) else None) for x in lists]
+        return s.keys() != o.keys() or bool((s.keys() & h.keys()) - t.keys())
+
     def codings(self, path: str, place: Place, v: Four) -> Pair:
         """``CodeableConcept.coding``: which codes say it. A translation beside is no change."""
         if v.s is None and v.o is None and not place.explicit:
@@ -171,7 +179,12 @@ class Units(ABC):
         moved = Moved(s.keys() != o.keys(), they, agree)
         ours: Any = v.o
         if s.keys() & o.keys():  # still the same concept: its translations stay
-            stays = [c for k, c in t.items() if k in h and k not in gone]
+            rivals = {key[0] for key in o} if self.judge.asks(path) else set[Any]()
+            stays = [
+                c
+                for k, c in t.items()
+                if k in h and k not in gone and (k in o or k[0] not in rivals)
+            ]
             ours = [*stays, *(c for k, c in o.items() if k not in t or k not in h)] or None
         back = v.o if v.o is not None else v.t
         shown = {c.get("display") for c in t.values() if "code" not in c}  # its code was dropped

@@ -109,7 +109,11 @@ class Walk(Lists):
             self.leave(name, v, twins, send, record)
             return
         if element.primitive and not element.many:
-            pair = self.primitive(path, place.below(name), v, twins)
+            below = place.below(name)
+            owner = below.owner
+            if kind == "CodeableConcept" and name == "text" and self.is_recoded(around):
+                owner = place.below("coding").within or owner  # words of another code go with it
+            pair = self.primitive(path, below, v, twins, owner)
             _put(send, name, *pair[0])
             _put(record, name, *pair[1])
             return

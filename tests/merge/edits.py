@@ -85,7 +85,10 @@ class Ehr:
 
     def decorate(self) -> None:
         """An extension, a translation or a display that no line reads."""
-        _, element, inside = self.rng.choice(self.found())
+        found = self.found()
+        if not found:
+            return
+        _, element, inside = self.rng.choice(found)
         value = inside[element.name]
         one = self.rng.choice(value) if element.many else value
         if element.primitive:
