@@ -48,9 +48,7 @@ class Units(ABC):
 
     # ---- primitives ---------------------------------------------------------------------
 
-    def primitive(
-        self, path: str, place: Place, v: Four, twins: Four, owner: Owner | None
-    ) -> Pair:
+    def primitive(self, path: str, place: Place, v: Four, twins: Four, owner: Owner | None) -> Pair:
         """A primitive; each side of the answer is its value and its ``_twin``."""
         ours, theirs = (v.o, twins.o), (v.t, twins.t)
         said = v.s is not None or twins.s is not None

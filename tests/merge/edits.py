@@ -52,11 +52,17 @@ class Ehr:
         return [one for one in here if many is None or one[1].many == many]
 
     def change(self) -> None:
-        """A value becomes another legal one: one that the same element has elsewhere."""
+        """A value becomes another legal one: one that the same element has elsewhere.
+
+        No list says one thing twice then: a record has one item of each key.
+        """
         lending = [one for one in self.found(many=False) if one[0] in self.lent]
         if lending:
             path, element, inside = self.rng.choice(lending)
+            before = inside[element.name]
             inside[element.name] = copy.deepcopy(self.rng.choice(self.lent[path]))
+            if _says_twice(self.body):
+                inside[element.name] = before
 
     def remove(self) -> None:
         """An element that may be absent goes, or an item of a list."""
@@ -123,6 +129,16 @@ class Ehr:
                     literal = one.get("reference")
                     if isinstance(literal, str) and "://" not in literal:
                         one["reference"] = BASE + literal
+
+
+def _says_twice(node: Any) -> bool:
+    """Whether two items of a list say the same, whatever their ids."""
+    if isinstance(node, dict):
+        return any(map(_says_twice, node.values()))
+    if not isinstance(node, list):
+        return False
+    bare = [_without_ids(one) for one in node]
+    return any(one in bare[:i] for i, one in enumerate(bare)) or any(map(_says_twice, node))
 
 
 def _is_core(element: Element) -> bool:

@@ -10,68 +10,11 @@ from typing import Any
 import pytest
 import shipped_clinic as clinic
 from mutations import mutate
+from plans import NOTHING, OWNERS, SCT, Body, activity, merged, plan
+from plans import told as told_of
 from two_sides import forward, owners_of
 
-from fhirsvc.merge import Conflict, Merged, Owners, Step, Value, merge, said_next, take
-
-Body = dict[str, Any]
-SCT = "http://snomed.info/sct"
-OWNERS = Owners(
-    {
-        ("title",): "both",
-        ("description",): "us",
-        ("status",): "ehr",
-        ("period", "start"): "us",
-        ("period", "end"): "both",
-        ("subject",): "both",
-        ("goal",): "us",
-        ("careTeam",): "both",
-        ("note", "text"): "both",
-        ("activity", "detail", "status"): "both",
-        ("activity", "detail", "code"): "both",
-        ("activity", "detail", "code", "coding"): "both",
-        ("activity", "detail", "code", "text"): "both",
-        ("activity", "detail", "quantity"): "both",
-        ("activity", "detail", "goal"): "both",
-        ("activity", "detail", "scheduledTiming"): "both",
-        ("activity", "detail", "scheduledString"): "both",
-        ("extension:urn:ours", "valueString"): "both",
-        ("identifier:urn:ours",): "us",
-    },
-    constants={("intent",): "us", ("category",): "us"},
-    lists={
-        ("goal",): "us",
-        ("careTeam",): "both",
-        ("activity",): "both",
-        ("activity", "detail", "goal"): "both",
-    },
-)
-
-
-def plan(**elements: Any) -> Body:
-    """A CarePlan of a few elements."""
-    return {"resourceType": "CarePlan", "id": "1", "intent": "plan", **elements}
-
-
-def activity(key: str | None, code: str, **detail: Any) -> Body:
-    """An item of the plan's activities, by key where it has one."""
-    made = {"detail": {"code": {"coding": [{"system": SCT, "code": code}]}, **detail}}
-    return made if key is None else {"id": key, **made}
-
-
-def merged(said: Body, ours: Body, held: Body, theirs: Body, **more: Any) -> Merged:
-    """A merge of the four."""
-    return merge(ours, theirs, said=said, held=held, owners=OWNERS, **more)
-
-
-NOTHING: dict[str, list[str]] = {}
-
-
-def _told(found: Merged) -> dict[str, list[str]]:
-    """What was told, by paths; without what is empty."""
-    parts = ("taken", "sent", "kept", "set_aside", "conflicts")
-    told = {part: [one.path for one in getattr(found, part)] for part in parts}
-    return {part: paths for part, paths in told.items() if paths}
+from fhirsvc.merge import Conflict, Owners, Step, Value, merge, said_next, take
 
 
 @pytest.mark.parametrize(
@@ -106,7 +49,7 @@ def test_the_owner_decides(
 
     found = merged(plan(**mine), plan(**now), plan(**{element: "a"}), plan(**there))
 
-    assert _told(found) == ({told: [f"CarePlan.{element}"]} if told else NOTHING)
+    assert told_of(found) == ({told: [f"CarePlan.{element}"]} if told else NOTHING)
     assert send == found.send.get(element)
     if element != "language":
         assert record == found.record.get(element)
@@ -142,7 +85,7 @@ def test_at_a_first_meeting_only_the_owner_decides(
 
     found = merge(mine, plan(**({element: theirs} if theirs else {})), owners=OWNERS)
 
-    assert _told(found) == ({told: [f"CarePlan.{element}"]} if told else NOTHING)
+    assert told_of(found) == ({told: [f"CarePlan.{element}"]} if told else NOTHING)
     assert (send, record) == (found.send.get(element), found.record.get(element))
 
 
@@ -162,7 +105,7 @@ def test_what_the_ehr_dropped_goes_along_with_a_change():
     """Alone it is no reason to write; with another change it is sent again."""
     said = plan(title="a", note=[{"text": "n"}])
     found = merged(said, {**said, "title": "b"}, plan(title="a"), plan(title="a"))
-    assert _told(found) == {"sent": ["CarePlan.title"]}
+    assert told_of(found) == {"sent": ["CarePlan.title"]}
     assert [{"text": "n"}] == found.send["note"]
 
 
@@ -191,7 +134,7 @@ def test_lists_are_met_by_key_and_not_by_place():
 
     found = merged(said, copy.deepcopy(said), copy.deepcopy(said), theirs)
 
-    assert _told(found) == {"taken": ["CarePlan.activity[3]"]}
+    assert told_of(found) == {"taken": ["CarePlan.activity[3]"]}
     assert theirs == found.send
     assert ["m1", "m2", None] == [one.get("id") for one in found.record["activity"]]
 
@@ -208,7 +151,7 @@ def test_items_of_the_same_code_are_told_apart_by_what_they_say():
 
     found = merged(said, copy.deepcopy(said), copy.deepcopy(said), theirs)
 
-    assert _told(found) == {"taken": ["CarePlan.activity[m2].detail.status"]}
+    assert told_of(found) == {"taken": ["CarePlan.activity[m2].detail.status"]}
     assert "stopped" == found.record["activity"][1]["detail"]["status"]
 
 
@@ -223,7 +166,7 @@ def test_both_edit_one_item_and_each_edit_arrives():
 
     found = merged(said, ours, copy.deepcopy(said), theirs)
 
-    assert _told(found) == {
+    assert told_of(found) == {
         "taken": ["CarePlan.activity[m1].detail.status"],
         "sent": ["CarePlan.activity[m1].detail.goal[1]", "CarePlan.activity[m2]"],
     }
@@ -240,11 +183,11 @@ def test_removed_by_one_and_edited_by_the_other_is_a_conflict_of_the_item(gone: 
 
     found = merged(said, sides[0], copy.deepcopy(said), sides[1])
 
-    assert _told(found) == {"conflicts": ["CarePlan.activity[m1]"]}
+    assert told_of(found) == {"conflicts": ["CarePlan.activity[m1]"]}
     assert sides[1]["activity"] == found.send["activity"]
     assert sides[0]["activity"] == found.record["activity"]
     calm = (without, said) if gone == "ours" else (said, without)
-    told = _told(merged(said, calm[0], copy.deepcopy(said), copy.deepcopy(calm[1])))
+    told = told_of(merged(said, calm[0], copy.deepcopy(said), copy.deepcopy(calm[1])))
     assert told == {"sent" if gone == "ours" else "taken": ["CarePlan.activity[m1]"]}
 
 
@@ -257,7 +200,7 @@ def test_an_extension_counts_as_an_edit_of_the_value_that_has_it():
     edited = plan(note=[{"text": "n", "extension": [{"url": "urn:ours", "valueBoolean": True}]}])
     for ours, theirs in ((edited, plan()), (plan(), edited)):
         found = merge(ours, theirs, said=said, held=said, owners=owners)
-        assert _told(found) == {"conflicts": ["CarePlan.note[Annotation]"]}
+        assert told_of(found) == {"conflicts": ["CarePlan.note[Annotation]"]}
 
 
 def test_items_that_the_ehr_adds():
@@ -272,7 +215,7 @@ def test_items_that_the_ehr_adds():
 
     found = merged(said, said, copy.deepcopy(said), theirs)
 
-    assert _told(found) == {"taken": ["CarePlan.careTeam[1]"], "kept": ["CarePlan.goal[2]"]}
+    assert told_of(found) == {"taken": ["CarePlan.careTeam[1]"], "kept": ["CarePlan.goal[2]"]}
     assert [{"reference": "Goal/1"}] == found.send["goal"]
     assert theirs["identifier"] == found.send["identifier"]
     assert theirs["category"] == found.send["category"]
@@ -292,12 +235,12 @@ def test_a_translation_is_no_change_and_goes_with_the_code():
     )
 
     assert quiet.is_quiet
-    assert _told(quiet) == NOTHING
+    assert told_of(quiet) == NOTHING
     at = "CarePlan.activity[m1].detail.code.coding"
-    assert _told(changed) == {"sent": [at]}
+    assert told_of(changed) == {"sent": [at]}
     coding = changed.send["activity"][0]["detail"]["code"]["coding"]
     assert [{"system": SCT, "code": "2"}] == coding
-    assert _told(both) == {"conflicts": [at]}
+    assert told_of(both) == {"conflicts": [at]}
 
 
 def test_a_datatype_that_is_one_thing_is_decided_as_one():
@@ -308,7 +251,7 @@ def test_a_datatype_that_is_one_thing_is_decided_as_one():
 
     base = made(value=2, unit="mg")
     found = merged(base, made(value=3, unit="mg"), base, made(value=2, unit="g"))
-    assert _told(found) == {"conflicts": ["CarePlan.activity[m1].detail.quantity"]}
+    assert told_of(found) == {"conflicts": ["CarePlan.activity[m1].detail.quantity"]}
     own = {"extension": [{"url": "urn:x", "valueCode": "y"}]}
     found = merged(base, made(value=3, unit="mg"), base, made(value=2, unit="mg", **own))
     assert {"value": 3, "unit": "mg", **own} == found.send["activity"][0]["detail"]["quantity"]
@@ -323,11 +266,11 @@ def test_a_choice_of_types_is_one_element():
     base = made(scheduledTiming={"repeat": {"frequency": 1}})
     theirs = made(scheduledString="daily")
     found = merged(base, base, base, theirs)
-    assert _told(found) == {"taken": ["CarePlan.activity[m1].detail.scheduled[x]"]}
+    assert told_of(found) == {"taken": ["CarePlan.activity[m1].detail.scheduled[x]"]}
     assert theirs == found.send
     changed = made(scheduledTiming={"repeat": {"frequency": 2}})
     found = merged(base, changed, base, theirs)
-    assert _told(found) == {"conflicts": ["CarePlan.activity[m1].detail.scheduled[x]"]}
+    assert told_of(found) == {"conflicts": ["CarePlan.activity[m1].detail.scheduled[x]"]}
     assert theirs == found.send
     assert changed["activity"] == found.record["activity"]
 
@@ -358,7 +301,7 @@ def test_the_ehrs_own_is_sent_back():
     theirs = plan(title="a", **{**own, "language": "es", "meta": {**own["meta"], "versionId": "8"}})
     found = merged(plan(title="a"), plan(title="b"), held, theirs)
     assert {**theirs, "title": "b"} == found.send
-    assert _told(found) == {"sent": ["CarePlan.title"]}
+    assert told_of(found) == {"sent": ["CarePlan.title"]}
 
 
 def test_narrative_goes_along_and_is_no_change():
@@ -388,11 +331,11 @@ def test_a_dispute_is_neither_sent_nor_taken_until_both_agree():
     assert (Conflict("CarePlan.title", "both", "a", "bb", "cc"),) == again.conflicts
     assert again.is_quiet
     alone = merged(ours, plan(title="bb", description="e"), held, held, disputed=open_)
-    assert _told(alone) == {"conflicts": ["CarePlan.title"]}
+    assert told_of(alone) == {"conflicts": ["CarePlan.title"]}
     agreed = merged(ours, plan(title="n", description="e"), held, {**held, "title": "n"},
                     disputed=open_)  # fmt: skip
     assert ("CarePlan.title",) == agreed.settled
-    assert _told(agreed) == NOTHING
+    assert told_of(agreed) == NOTHING
 
 
 @pytest.mark.parametrize("keeps_ids", [True, False])
@@ -410,7 +353,7 @@ def test_a_dispute_of_an_item_stays_open_when_its_side_is_gone(keeps_ids: bool):
                  owners=OWNERS, disputed=open_)  # fmt: skip
 
     assert {"CarePlan.activity[m1]"} == open_.keys()
-    assert _told(second) == {"conflicts": ["CarePlan.activity[m1]"]}
+    assert told_of(second) == {"conflicts": ["CarePlan.activity[m1]"]}
     assert edited["activity"][1:] == third.send["activity"]
     assert ("CarePlan.activity[m1]",) == third.settled
 
@@ -421,7 +364,7 @@ def test_a_disputed_element_keeps_its_item():
     at = "CarePlan.activity[m1].detail.status"
     found = merged(said, plan(activity=[activity("m2", "2")]), said, said,
                    disputed={at: "scheduled"})  # fmt: skip
-    assert _told(found) == {"conflicts": ["CarePlan.activity[m1]"]}
+    assert told_of(found) == {"conflicts": ["CarePlan.activity[m1]"]}
     assert said["activity"] == found.send["activity"]
     assert (at,) == found.settled  # the wider conflict has taken it up
 
@@ -453,7 +396,7 @@ def test_what_follows_from_what_was_taken_is_sent_in_the_next_round():
     after = merged(base, now, theirs, theirs)
 
     assert plan(title="b", description="of a") == base
-    assert _told(after) == {"sent": ["CarePlan.description"]}
+    assert told_of(after) == {"sent": ["CarePlan.description"]}
 
 
 def test_what_the_record_could_not_take_is_left_alone():
@@ -463,7 +406,7 @@ def test_what_the_record_could_not_take_is_left_alone():
     base = said_next(found, ours=said, now=said, owners=OWNERS)
     after = merged(base, said, theirs, theirs)
     assert after.is_quiet
-    assert _told(after) == NOTHING
+    assert told_of(after) == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -489,7 +432,7 @@ def test_what_is_malformed_is_theirs_to_keep(odd: Body):
     assert found.record["period"] == said["period"]
 
 
-def test_another_type_of_resource_and_endless_nesting_are_told():
+def test_another_type_of_resource_and_endless_nesting_aretold_of():
     """Nothing is merged, nothing is lost, and nothing raises."""
     deep: Any = {"url": "urn:x"}
     for _ in range(20_000):

@@ -1,0 +1,159 @@
+"""What generated histories found, each shrunk to the few elements that it needs."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from plans import OWNERS, SCT, Body, activity, merged, plan, told
+
+from fhirsvc.merge import Conflict, Owners, merge, said_next, take, untaken
+
+DIAGNOSIS = Owners({("code", "coding", "code"): "both", ("code", "text"): "ehr"})
+
+
+def diagnosis(code: str, text: str) -> Body:
+    """A Condition of a coded diagnosis."""
+    concept = {"coding": [{"system": SCT, "code": code}], "text": text}
+    return {"resourceType": "Condition", "id": "1", "code": concept}
+
+
+def test_the_words_of_another_code_go_with_it():
+    """The words are the EHR's, the code is of both: no code ever gets the words of another one."""
+    said, ours = diagnosis("1", "one"), diagnosis("2", "two")
+
+    recoded = merge(ours, said, said=said, held=said, owners=DIAGNOSIS)
+    reworded = merge(diagnosis("1", "two"), said, said=said, held=said, owners=DIAGNOSIS)
+
+    assert ours["code"] == recoded.send["code"]
+    assert told(reworded) == {"set_aside": ["Condition.code.text"]}
+
+
+def test_what_the_record_cannot_take_or_give_up_is_a_conflict():
+    """The EHR's title cannot be read, our status cannot be given up: a person sees both values."""
+    said = plan(title="a", status="draft")
+    ours, theirs = plan(title="a", status="active"), plan(title="unreadable", status="draft")
+    found = merged(said, ours, said, theirs)
+    base = said_next(found, ours=ours, now=ours, owners=OWNERS)
+
+    left = untaken(found, now=ours, said=base, owners=OWNERS)
+
+    assert {
+        Conflict("CarePlan.title", "both", "a", "a", "unreadable"),
+        Conflict("CarePlan.status", "ehr", "active", "active", "draft"),
+    } == set(left)
+
+
+def test_what_was_taken_is_no_conflict():
+    """The record says what it was given."""
+    said, theirs = plan(title="a"), plan(title="b")
+    found = merged(said, said, said, theirs)
+    base = said_next(found, ours=said, now=theirs, owners=OWNERS)
+    assert () == untaken(found, now=theirs, said=base, owners=OWNERS)
+
+
+def test_what_the_record_never_had_and_cannot_say_stays_the_ehrs_own():
+    """An item that no record can have is no conflict: to decide for ours would take it away."""
+    said, theirs = plan(title="a"), plan(title="a", careTeam=[{"display": "of another house"}])
+    found = merged(said, said, said, theirs)
+    base = said_next(found, ours=said, now=said, owners=OWNERS)
+    again = merged(base, said, theirs, theirs)
+
+    assert () == untaken(found, now=said, said=base, owners=OWNERS)
+    assert again.is_quiet
+    assert theirs == again.send
+
+
+def test_a_decision_for_our_code_leaves_no_other_of_its_system():
+    """The EHR's code goes when ours was chosen; what another system says of the concept stays."""
+    own = {"system": "urn:own", "code": "x"}
+    kept = {"system": "urn:kept", "code": "k"}
+    said = plan(activity=[activity("m1", "1")])
+    said["activity"][0]["detail"]["code"]["coding"].append(kept)
+    theirs = copy.deepcopy(said)
+    theirs["activity"][0]["detail"]["code"]["coding"] = [{"system": SCT, "code": "2"}, own, kept]
+    at = "CarePlan.activity[m1].detail.code.coding"
+
+    found = take({at: "ours"}, said, theirs, said=said, held=theirs, owners=OWNERS,
+                 disputed={at: None})  # fmt: skip
+
+    coding = found.send["activity"][0]["detail"]["code"]["coding"]
+    assert [own, kept, {"system": SCT, "code": "1"}] == coding
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_question_is_met_by_its_link_id_alone(first: bool):
+    """Two questions of one form with one answer each are never one question with two answers."""
+    owners = Owners({("item",): "both"}, lists={("item",): "both"}, deep=[("item",)])
+
+    def form(*answers: tuple[str, str]) -> Body:
+        items = [{"linkId": name, "answer": [{"valueString": said}]} for name, said in answers]
+        return {"resourceType": "QuestionnaireResponse", "id": "1", "item": items}
+
+    ours, theirs = form(("pregnancy", "no")), form(("pain", "no"))
+    said = None if first else ours
+
+    found = merge(ours, theirs, said=said, held=said, owners=owners)
+
+    paths = [path for part in told(found).values() for path in part]
+    assert sorted(paths) == [f"QuestionnaireResponse.item[{n}]" for n in ("pain", "pregnancy")]
+    assert not found.conflicts
+
+
+def test_disputed_items_meet_even_where_nothing_tells_them_apart():
+    """The EHR emptied two items in dispute: neither is settled, and nothing is sent."""
+    owners = Owners({("participant", "actor"): "both"})
+
+    def visit(*actors: Any) -> Body:
+        people = [{"status": "accepted", **({"actor": one} if one else {})} for one in actors]
+        return {"resourceType": "Appointment", "id": "1", "participant": people}
+
+    patient, room = {"reference": "Patient/1"}, {"display": "A room"}
+    ours, theirs = visit(patient, room), visit(None, None)
+    at = "Appointment.participant[AppointmentParticipant"
+    open_ = {f"{at}].actor": patient, f"{at}#2].actor": room}
+
+    found = merge(ours, theirs, said=ours, held=theirs, owners=owners, disputed=open_)
+
+    assert [(patient, None), (room, None)] == [(one.ours, one.theirs) for one in found.conflicts]
+    assert open_.keys() == {one.path for one in found.conflicts}
+    assert found.is_quiet
+
+
+def test_an_item_disputed_since_the_first_meeting_is_found_when_it_is_gone_here():
+    """Nothing was agreed of it: what ours was tells the item again, so that it can be decided."""
+    owners = Owners({("name",): "both"}, lists={("name",): "both"})
+
+    def patient(*names: Body) -> Body:
+        return {"resourceType": "Patient", "id": "1", "name": list(names)}
+
+    official = {"use": "official", "family": "Ellery"}
+    old, other = {"use": "old", "text": "A", "suffix": ["F"]}, {"use": "old", "text": "A"}
+    ours, theirs = patient(official, old), patient(official, other)
+    first = merge(ours, theirs, owners=owners)
+    open_ = {one.path: one.base for one in first.conflicts}
+    second = merge(patient(official), theirs, said=ours, held=theirs, owners=owners,
+                   disputed=open_)  # fmt: skip
+    open_ = {one.path: one.base for one in second.conflicts}
+
+    third = take(dict.fromkeys(open_, "ours"), patient(official), theirs, said=patient(official),
+                 held=theirs, owners=owners, disputed=open_)  # fmt: skip
+
+    assert 1 == len(open_)
+    assert patient(official) == third.send
+    assert tuple(open_) == third.settled
+
+
+def test_a_name_is_met_by_its_whole_text_before_likeness():
+    """A record has one former name of one text; a name that shares a suffix is another."""
+    owners = Owners({("name",): "both"}, lists={("name",): "both"})
+    body: Body = {"resourceType": "Patient", "id": "1"}
+    ours = {"use": "old", "text": "A", "family": "A", "suffix": ["F"]}
+    other = {"use": "old", "text": "B", "family": "B", "suffix": ["F"]}
+    mine = {"use": "old", "text": "A", "given": ["A"]}
+
+    found = merge({**body, "name": [ours]}, {**body, "name": [other, mine]}, owners=owners)
+
+    assert [other] == [one.after for one in found.taken]
+    assert [(ours, mine)] == [(one.ours, one.theirs) for one in found.conflicts]
