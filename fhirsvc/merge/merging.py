@@ -98,18 +98,25 @@ def said_next(merged: Merged, *, ours: Resource, now: Resource, owners: Owners) 
 
 
 def untaken(
-    merged: Merged, *, now: Resource, said: Resource, owners: Owners, base: str = ""
+    merged: Merged,
+    *,
+    now: Resource,
+    said: Resource,
+    owners: Owners,
+    refused: bool = False,
+    base: str = "",
 ) -> tuple[Conflict, ...]:
     """What is the EHR's by now and the record could not take: conflicts for a person to look at.
 
     The EHR still has its value, the record its own, and no later merge would speak of it. What the
-    record never had and cannot say stays the EHR's own.
+    record never had and cannot say stays the EHR's own, unless it was refused with all else.
 
     :param now: what mapping makes of the record since it took ``record``.
     :param said: of the next round (``said_next``).
+    :param refused: nothing was taken, because it would be no record then.
     """
     steps = (*merged.taken, *merged.set_aside)
-    before = {one.path: one.before for one in steps if one.before is not None}
+    before = {one.path: one.before for one in steps if refused or one.before is not None}
     if not before:
         return ()
     found = merge(

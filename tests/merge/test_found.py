@@ -61,6 +61,8 @@ def test_what_the_record_never_had_and_cannot_say_stays_the_ehrs_own():
     again = merged(base, said, theirs, theirs)
 
     assert () == untaken(found, now=said, said=base, owners=OWNERS)
+    refused = untaken(found, now=said, said=base, owners=OWNERS, refused=True)
+    assert theirs["careTeam"] == [one.theirs for one in refused]
     assert again.is_quiet
     assert theirs == again.send
 

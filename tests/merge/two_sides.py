@@ -97,14 +97,15 @@ class History:
         for name, body in ours.items():
             if name in self.ehr:
                 told[name] = self.meet(name, body, resolve)
-        if any(one.merged.taken or one.merged.set_aside for one in told.values()):
-            self.put(told)
+        moved = any(one.merged.taken or one.merged.set_aside for one in told.values())
+        refused = moved and not self.put(told)
         now = forward(self.record)
         for name, one in told.items():
             has = now.get(name, one.ours)
             owners = owners_of(has)
             said = said_next(one.merged, ours=one.ours, now=has, owners=owners)
-            for left in untaken(one.merged, now=has, said=said, owners=owners, base=BASE):
+            more: dict[str, Any] = {"owners": owners, "refused": refused, "base": BASE}
+            for left in untaken(one.merged, now=has, said=said, **more):
                 self.disputed[name][left.path] = left.base
             self.said[name] = said
             self.held[name] = one.after
@@ -135,12 +136,13 @@ class History:
         self.disputed[name] = {one.path: one.base for one in merged.conflicts}
         return Told(merged, said, held, ours, theirs, self.ehr[name])
 
-    def put(self, told: dict[Name, Told]) -> None:
+    def put(self, told: dict[Name, Told]) -> bool:
         """The record takes what was merged, if it is a record then; else a person has to look."""
         bodies = [copy.deepcopy(one.merged.record) for one in told.values()]
         found = read_onto(bodies, self.record)
         if found is not None:
             self.record = found
+        return found is not None
 
 
 def read_onto(bodies: list[Body], record: Body) -> Body | None:
