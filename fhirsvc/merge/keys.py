@@ -15,7 +15,7 @@ from fhirsvc.merge.values import ATOMIC, Object, Sameness, coding_key, elements
 
 Key = tuple[Any, ...]
 _NAME = re.compile(r"[A-Za-z0-9._/:#-]{1,120}")  # what may stand in a path
-_REFERS = ("Reference", "CodeableConcept", "Coding", "Identifier")
+REFERS = ("Reference", "CodeableConcept", "Coding", "Identifier")
 _MOST_FACTS = 200  # of one item: likeness needs no more
 
 
@@ -55,7 +55,7 @@ class Keys:
             element = known.get(name)
             if element is None or element.many or not isinstance(value, dict):
                 continue
-            if element.type in _REFERS:
+            if element.type in REFERS:
                 key = self.atom(element.type, value)
                 if key is not None:
                     yield (*around, name), element.type, key

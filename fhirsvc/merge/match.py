@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from fhirsvc.merge.keys import Keys
+from fhirsvc.merge.keys import REFERS, Keys
 from fhirsvc.merge.owners import Place
 
 _SMALL = 1024  # pairs that are compared one by one
@@ -25,7 +25,7 @@ class Item:
     def __init__(self, value: Any, kind: str, keys: Keys, place: Place) -> None:
         self.value = value
         self._place = place
-        self._kind = kind
+        self.kind = kind
         self._keys = keys
         name = value.get("id") if isinstance(value, dict) else None
         self.id = name if isinstance(name, str) and "resourceType" not in value else None
@@ -35,7 +35,7 @@ class Item:
     @cached_property
     def keys(self) -> tuple[Hashable | None, ...]:
         """What it is known by, best first."""
-        return self._keys.of(self._kind, self.value)
+        return self._keys.of(self.kind, self.value)
 
     @cached_property
     def bare(self) -> bytes | None:
@@ -50,7 +50,7 @@ class Item:
     @cached_property
     def sort(self) -> Hashable | None:
         """What kind of thing it is."""
-        return self._keys.sort_of(self._kind, self.value, self._place)
+        return self._keys.sort_of(self.kind, self.value, self._place)
 
 
 Items = Sequence[Item]
@@ -184,7 +184,8 @@ class Pairing:
         if kinds:
             # Between strangers an id of one may be what tells it from the other.
             self.by(lambda x: (x.id if self.strangers else None, x.sort), alone=True)
-        if loose:
+        named = self.strangers and any(x.kind in REFERS for x in self.a)
+        if loose and not named:  # nor is one code or reference another that resembles it
             self.best(list(self.left_a), list(self.left_b), _ALIKE)
         return self.found
 

@@ -61,14 +61,14 @@ class Ehr:
             path, element, inside = self.rng.choice(lending)
             before = inside[element.name]
             inside[element.name] = copy.deepcopy(self.rng.choice(self.lent[path]))
-            if _says_twice(self.body):
+            if says_twice(self.body):
                 inside[element.name] = before
 
     def remove(self) -> None:
-        """An element that may be absent goes, or an item of a list."""
+        """An element that may be absent goes, or an item of a list; no extension is left empty."""
         optional = [one for one in self.found() if not one[1].required]
         optional = [one for one in optional if one[1].type != "Extension"]
-        optional = [one for one in optional if not _is_core(one[1])]
+        optional = [one for one in optional if not _is_core(one[1]) and "url" not in one[2]]
         if not optional:
             return
         _, element, inside = self.rng.choice(optional)
@@ -131,14 +131,14 @@ class Ehr:
                         one["reference"] = BASE + literal
 
 
-def _says_twice(node: Any) -> bool:
+def says_twice(node: Any) -> bool:
     """Whether two items of a list say the same, whatever their ids."""
     if isinstance(node, dict):
-        return any(map(_says_twice, node.values()))
+        return any(map(says_twice, node.values()))
     if not isinstance(node, list):
         return False
     bare = [_without_ids(one) for one in node]
-    return any(one in bare[:i] for i, one in enumerate(bare)) or any(map(_says_twice, node))
+    return any(one in bare[:i] for i, one in enumerate(bare)) or any(map(says_twice, node))
 
 
 def _is_core(element: Element) -> bool:

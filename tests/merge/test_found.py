@@ -159,3 +159,20 @@ def test_a_name_is_met_by_its_whole_text_before_likeness():
 
     assert [other] == [one.after for one in found.taken]
     assert [(ours, mine)] == [(one.ours, one.theirs) for one in found.conflicts]
+
+
+def test_two_languages_are_never_one_at_a_first_meeting():
+    """Codes of one system resemble each other; both sides get both, and nobody is asked."""
+    owners = Owners(
+        {("communication", "coding", "code"): "both"}, lists={("communication",): "both"}
+    )
+
+    def speaks(*codes: str) -> Body:
+        spoken = [{"coding": [{"system": "urn:ietf:bcp:47", "code": code}]} for code in codes]
+        return {"resourceType": "Practitioner", "id": "1", "communication": spoken}
+
+    found = merge(speaks("es"), speaks("en"), owners=owners)
+
+    at = "Practitioner.communication"
+    assert told(found) == {"taken": [f"{at}[en]"], "sent": [f"{at}[es]"]}
+    assert (speaks("en", "es"), speaks("es", "en")) == (found.send, found.record)
