@@ -101,12 +101,13 @@ class Lists(Units):
         stays: set[Hashable] = set()
         goes: set[Hashable] = set()
         for one in mine:
-            v = _values(one, items)
-            sent, back = self._item(kind, names[id(one)], place, v)
+            v, name = _values(one, items), names[id(one)]
+            sent, back = self._item(kind, name, place, v)
             if one.o is not None:
                 sort = items.o[one.o].sort
                 (goes if back is None else stays).add(sort)
-                if v.h is None and v.t is None and v.s == v.o and others[sort]:
+                dropped = v.h is None and v.t is None and v.s == v.o
+                if dropped and others[sort] and not self.judge.watches(name):
                     others[sort] -= 1
                     sent = None  # the EHR may have stored it as something else: nothing twice
             _put(send, record, sent, back, one, parts)

@@ -176,3 +176,21 @@ def test_two_languages_are_never_one_at_a_first_meeting():
     at = "Practitioner.communication"
     assert told(found) == {"taken": [f"{at}[en]"], "sent": [f"{at}[es]"]}
     assert (speaks("en", "es"), speaks("es", "en")) == (found.send, found.record)
+
+
+def test_an_item_that_a_person_decided_for_is_sent_beside_one_of_the_ehrs_own():
+    """Only undecided, an item that the EHR dropped may be what it has stored as something else."""
+    owners = Owners({("activity", "reference"): "both"}, lists={("activity",): "both"})
+
+    def steps(*names: str) -> Body:
+        return plan(activity=[{"reference": {"reference": name}} for name in names])
+
+    ours, theirs = steps("Task/1", "Task/2"), steps("Task/1", "Task/3")
+    left = merge(ours, theirs, said=ours, held=ours, owners=owners).taken
+    open_ = {one.path: one.before for one in left}
+    chosen = {one.path: "ours" if one.after is None else "theirs" for one in left}
+
+    found = take(chosen, ours, theirs, said=ours, held=theirs, owners=owners,
+                 disputed=open_)  # fmt: skip
+
+    assert steps("Task/1", "Task/3", "Task/2")["activity"] == found.send["activity"]
