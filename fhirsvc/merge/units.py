@@ -176,13 +176,9 @@ class Units(ABC):
         they = bool(mine - t.keys()) if mine else h.keys() != t.keys()
         moved = Moved(s.keys() != o.keys(), they, agree)
         ours: Any = v.o
-        if s.keys() & o.keys():  # still the same concept: its translations stay
-            rivals = {key[0] for key in o} if self.judge.asks(path) else set[Any]()
-            stays = [
-                c
-                for k, c in t.items()
-                if k in h and k not in gone and (k in o or k[0] not in rivals)
-            ]
+        # Still one concept: its translations stay. Once disputed, they may be of the other one.
+        if s.keys() & o.keys() and not self.judge.asks(path):
+            stays = [c for k, c in t.items() if k in h and k not in gone]
             ours = [*stays, *(c for k, c in o.items() if k not in t or k not in h)] or None
         back = v.o if v.o is not None else v.t
         shown = {c.get("display") for c in t.values() if "code" not in c}  # its code was dropped

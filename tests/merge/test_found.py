@@ -67,12 +67,13 @@ def test_what_the_record_never_had_and_cannot_say_stays_the_ehrs_own():
     assert theirs == again.send
 
 
-def test_a_decision_for_our_code_leaves_no_other_of_its_system():
-    """The EHR's code goes when ours was chosen; what another system says of the concept stays."""
+def test_a_decision_for_our_code_leaves_no_other_beside_it():
+    """The EHR's code goes when ours was chosen, and what may be a translation of it."""
     own = {"system": "urn:own", "code": "x"}
     kept = {"system": "urn:kept", "code": "k"}
+    ours = [{"system": SCT, "code": "1"}, kept]
     said = plan(activity=[activity("m1", "1")])
-    said["activity"][0]["detail"]["code"]["coding"].append(kept)
+    said["activity"][0]["detail"]["code"]["coding"] = ours
     theirs = copy.deepcopy(said)
     theirs["activity"][0]["detail"]["code"]["coding"] = [{"system": SCT, "code": "2"}, own, kept]
     at = "CarePlan.activity[m1].detail.code.coding"
@@ -81,7 +82,7 @@ def test_a_decision_for_our_code_leaves_no_other_of_its_system():
                  disputed={at: None})  # fmt: skip
 
     coding = found.send["activity"][0]["detail"]["code"]["coding"]
-    assert [own, kept, {"system": SCT, "code": "1"}] == coding
+    assert ours == coding
 
 
 @pytest.mark.parametrize("first", [True, False])
