@@ -111,6 +111,8 @@ class Lists(Units):
                     others[sort] -= 1
                     sent = None  # the EHR may have stored it as something else: nothing twice
             _put(send, record, sent, back, one, parts)
+        if goes and kind == "CodeableConcept":  # a line may write codes of several systems
+            goes |= {items.t[one.t].sort for one in found if _theirs(one) and one.t is not None}
         own = Own(place, claimed, stays if closed else set(), goes - stays if closed else set())
         for one in found:
             if one.t is not None and self._is_own(one, names):

@@ -195,3 +195,21 @@ def test_an_item_that_a_person_decided_for_is_sent_beside_one_of_the_ehrs_own():
                  disputed=open_)  # fmt: skip
 
     assert steps("Task/1", "Task/3", "Task/2")["activity"] == found.send["activity"]
+
+
+def test_an_ehrs_own_concept_follows_when_the_place_is_free():
+    """The EHR adds a second kind, then takes ours away: the second is what the record gets."""
+    owners = Owners({("type",): "both", ("type", "coding"): "both"})
+
+    def practice(*codings: tuple[str, str]) -> Body:
+        kinds = [{"coding": [{"system": system, "code": code}]} for system, code in codings]
+        return {"resourceType": "Organization", "id": "1", "type": kinds}
+
+    ours = practice(("urn:type", "prov"))
+    held = practice(("urn:type", "prov"), ("urn:kind", "housing"))
+    theirs = practice(("urn:kind", "housing"))
+
+    found = merge(ours, theirs, said=ours, held=held, owners=owners)
+
+    assert theirs == found.record
+    assert found.is_quiet
