@@ -3,8 +3,7 @@
 Both edit for some rounds, then rest. **Converges**: what the EHR holds says, read back, what the
 record says. **Loses nothing**: what either side added or took away is so at the EHR and in the
 record, or it is told. **Quiet**: after two rounds of rest nothing moves. The EHR keeps everything,
-or no Element.id, or never keeps certain elements. ``FHIRSVC_EXAMPLES=10000 pytest tests/merge``
-runs 10,000 histories.
+or no Element.id, or never keeps certain elements. ``make laws`` runs 10,000 histories of each law.
 """
 
 from __future__ import annotations
