@@ -123,9 +123,9 @@ def untaken(
         now, merged.send, said=said, held=merged.send, owners=owners, disputed=before, base=base
     )
     alike = Sameness(base).alike
-    return tuple(
-        one for one in found.conflicts if one.path in before and alike(one.ours, before[one.path])
-    )
+    open_ = [one for one in found.conflicts if one.path in before]
+    # A value may be taken in another form; what was removed has none, so that nothing may be left.
+    return tuple(one for one in open_ if one.theirs is None or alike(one.ours, before[one.path]))
 
 
 class _Follow(Judge):

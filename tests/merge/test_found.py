@@ -45,6 +45,19 @@ def test_what_the_record_cannot_take_or_give_up_is_a_conflict():
     } == set(left)
 
 
+def test_what_is_left_of_something_removed_is_a_conflict():
+    """The EHR removed a period; the record let go of its end and cannot be without its start."""
+    said = plan(period={"start": "2026-01-01", "end": "2026-02-01"})
+    now, theirs = plan(period={"start": "2026-01-01"}), plan()
+    owners = Owners({("period", "start"): "both", ("period", "end"): "both"})
+    found = merge(said, theirs, said=said, held=said, owners=owners)
+    base = said_next(found, ours=said, now=now, owners=owners)
+
+    left = untaken(found, now=now, said=base, owners=owners)
+
+    assert [("CarePlan.period", now["period"], None)] == [(x.path, x.ours, x.theirs) for x in left]
+
+
 def test_what_was_taken_is_no_conflict():
     """The record says what it was given."""
     said, theirs = plan(title="a"), plan(title="b")
