@@ -243,6 +243,8 @@ def _meet(
     for i, j in pairs.items():
         if ours[i].s is not None and theirs[j].h is not None:
             continue  # both were there before, and were not one thing then
-        ours[i].h, ours[i].t = theirs[j].h, theirs[j].t
+        # New here and the EHR's own before: nothing of it was agreed yet, all of it is new to us.
+        ours[i].h = None if ours[i].s is None else theirs[j].h
+        ours[i].t = theirs[j].t
         gone.add(id(theirs[j]))
     return [c for c in found if id(c) not in gone]

@@ -226,3 +226,22 @@ def test_an_ehrs_own_concept_follows_when_the_place_is_free():
 
     assert theirs == found.record
     assert found.is_quiet
+
+
+def test_what_comes_to_meet_an_ehrs_own_item_gets_all_of_it():
+    """We choose a role that the EHR had of its own: the words beside it are new to the record."""
+    owners = Owners({("code",): "both", ("code", "coding"): "both", ("code", "text"): "both"})
+    own = {"coding": [{"system": SCT, "code": "2"}], "text": "their words"}
+
+    def role(*concepts: Body) -> Body:
+        return {"resourceType": "PractitionerRole", "id": "1", "code": list(concepts)}
+
+    before = {"coding": [{"system": "urn:role", "code": "1"}]}
+    ours = role({"coding": own["coding"]})
+    held = role(before, own)
+
+    found = merge(ours, held, said=role(before), held=held, owners=owners)
+
+    at = "PractitionerRole.code"
+    assert told(found) == {"taken": [f"{at}[sct].text"], "sent": [f"{at}[urn:role]"]}
+    assert role(own) == found.send == found.record
