@@ -5,10 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test lint interop bench clean
+.PHONY: help demo test lint interop bench laws clean
 
 help:
-	@grep -E '^#  ' Makefile | cut -c3-; echo "  make interop bench lint clean"
+	@grep -E '^#  ' Makefile | cut -c3-; echo "  make interop bench laws lint clean"
 
 demo: $(READY)
 	$(BIN)/fhirsvc demo
@@ -33,6 +33,10 @@ bench: $(READY)
 	$(BIN)/python -m tests.bench.delivery
 	$(BIN)/python -m tests.bench.exporting
 	$(BIN)/python -m tests.bench.posting
+
+# Ten thousand generated histories of each law of merging, drawn anew.
+laws: $(READY)
+	FHIRSVC_EXAMPLES=10000 $(BIN)/python -m pytest tests/merge/test_merge_laws.py
 
 clean:
 	rm -rf .venv .interop build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -106,7 +106,8 @@ def _walk(node: Node, path: Path, owner: str | None, *, one_way: bool) -> Iterat
         for slot in node.slots:
             for child in slot.nodes:
                 step = slot.element.name
-                if node.type != "CodeableConcept":  # its codes are decided together
+                # Only items of a list are told apart, and the codes of a concept are one thing.
+                if slot.element.many and node.type != "CodeableConcept":
                     step = _step(step, slot.element.type, child)
                 yield from _walk(child, (*path, step), owner, one_way=one_way)
     elif not node.is_key:

@@ -125,9 +125,10 @@ class Judge:
         return out.ours
 
     def _conflict(self, path: str, owner: Owner | None, v: Four, out: Outcomes) -> Pair:
-        base = self.disputed.get(path)
-        if base is None:
-            base = v.h if v.s is None else v.s
+        base = v.h if v.s is None else v.s
+        base = self.disputed.get(path, base)
+        if base is None and v.o is None:
+            base = v.s  # of a first meeting, and gone here since: what it was tells it again
         self.told.conflicts.append(Conflict(path, owner or "both", base, v.o, v.t))
         return out.apart
 

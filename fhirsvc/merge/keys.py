@@ -15,7 +15,7 @@ from fhirsvc.merge.values import ATOMIC, Object, Sameness, coding_key, elements
 
 Key = tuple[Any, ...]
 _NAME = re.compile(r"[A-Za-z0-9._/:#-]{1,120}")  # what may stand in a path
-_REFERS = ("Reference", "CodeableConcept", "Coding", "Identifier")
+REFERS = ("Reference", "CodeableConcept", "Coding", "Identifier")
 _MOST_FACTS = 200  # of one item: likeness needs no more
 
 
@@ -35,7 +35,10 @@ class Keys:
     def of(self, kind: str, item: Any) -> tuple[Key | None, ...]:
         """What an item is known by: everything together, then whom it refers to, then its codes."""
         if not isinstance(item, dict):
-            return (("is", type(item).__name__, item),)
+            plain = repr(item) if isinstance(item, list) else item
+            return (("is", type(item).__name__, plain),)
+        if kind == "HumanName" and isinstance(item.get("text"), str):
+            return self.atom(kind, item), ("whole", str(item.get("use")), _plain(item["text"]))
         if kind in ATOMIC or kind == "CodeableConcept":
             return (self.atom(kind, item),)
         if isinstance(item.get("linkId"), str):
@@ -52,7 +55,7 @@ class Keys:
             element = known.get(name)
             if element is None or element.many or not isinstance(value, dict):
                 continue
-            if element.type in _REFERS:
+            if element.type in REFERS:
                 key = self.atom(element.type, value)
                 if key is not None:
                     yield (*around, name), element.type, key
@@ -68,7 +71,7 @@ class Keys:
         if kind == "CodeableConcept":
             return self._concept(item)
         if kind == "Resource":
-            return (item.get("resourceType"), item.get("id"))
+            return (str(item.get("resourceType")), str(item.get("id")))
         names = {
             "Identifier": ("system", "value"),
             "ContactPoint": ("system", "value"),
@@ -91,15 +94,17 @@ class Keys:
         text = item.get("text")
         return ("words", _plain(text)) if isinstance(text, str) else None
 
-    def sort_of(self, kind: str, item: Any) -> Key | None:
+    def sort_of(self, kind: str, item: Any, place: Place) -> Key | None:
         """What kind of thing an item is, whatever it says: where there is one of each kind."""
         if not isinstance(item, dict):
             return None
+        if kind not in ATOMIC and kind != "CodeableConcept":
+            return kind, *self.constants(kind, item, place)
         if kind == "CodeableConcept":
             stated = item.get("coding")
             codings = stated if isinstance(stated, list) else ()
-            systems = {c.get("system") for c in codings if isinstance(c, dict)}
-            return ("coded", *sorted(map(str, systems))) if systems else ("words",)
+            systems = {str(c.get("system")) for c in codings if isinstance(c, dict)}
+            return ("coded", *sorted(systems)) if systems else ("words",)
         if kind == "Reference":
             key = self.same.referred(item)
             literal = key is not None and key[0] == "to"
@@ -112,8 +117,13 @@ class Keys:
             "Address": ("use", "type"),
         }.get(kind)
         if names is not None:
-            return (kind, *(str(item.get(name)) for name in names))
+            return (kind, *(str(item.get(name, "")) for name in names))
         return (kind,)
+
+    def constants(self, kind: str, item: Object, place: Place) -> list[Key]:
+        """The codes of an item that lines write whatever the record says: they tell what it is."""
+        coded = [a for a in self._anchors(kind, item) if a[1] != "Reference"]
+        return [key for steps, _, key in coded if _at(place, steps).is_constant]
 
     def facts(self, item: Any) -> frozenset[int]:
         """Every value of an item with its path, as hashes: what two items have in common."""
@@ -162,16 +172,19 @@ class Keys:
                 return _safe(item[name])
         atom = kind in ATOMIC or kind == "CodeableConcept" or not isinstance(item, dict)
         if not atom:
-            coded = [a for a in self._anchors(kind, item) if a[1] != "Reference"]
+            coded = [a[2] for a in self._anchors(kind, item) if a[1] != "Reference"]
             if place.items is None:
-                coded = [a for a in coded if _at(place, a[0]).is_constant]
+                coded = self.constants(kind, item, place)
             if coded:
-                return _safe(str(_last(coded[0][2])))
-        if place.items is None and (sort := self.sort_of(kind, item)) is not None:
-            return " ".join(_safe(str(part).rstrip("/").rpartition("/")[2]) for part in sort)
+                return _safe(str(_last(coded[0])))
+        if place.items is None and (sort := self.sort_of(kind, item, place)) is not None:
+            said = [str(part).rstrip("/").rpartition("/")[2] for part in sort[1:] if part]
+            return "/".join(map(_safe, said)) or str(sort[0])
         key = next((key for key in self.of(kind, item) if key is not None), ("?",))
         if kind == "Reference" and key[0] == "to":
             return _safe(str(key[1]).rpartition("/")[2])
+        if key[0] == "coded" or kind == "Coding":
+            return _safe(str(_last(key)))
         return _digest(key)
 
 

@@ -24,9 +24,9 @@ class Own:
     """What of a list decides about items that only the EHR has."""
 
     place: Place
-    sorts: set[Hashable]  # what the record says already, where there is one item of each sort
     claimed: bool  # lines tell such items from others
-    others: Counter[Hashable]  # sorts of what the EHR had and we never said
+    stays: set[Hashable]  # where there is one item of each sort: those that the record has
+    goes: set[Hashable]  # and those that it has no longer
 
 
 class Lists(Units):
@@ -40,16 +40,17 @@ class Lists(Units):
         """A list of objects. Items that lines tell apart are lists of their own."""
         send: list[Listed] = []
         record: list[Listed] = []
-        for below, kind, parts in self._sorted(element, place, v):
+        for name, below, kind, parts in self._sorted(element, place, v):
             if kind is None or (below.owner is None and below.within is None and not _any(parts)):
                 self._foreign(parts, send, record)
                 continue
-            self._group(element, path, below, parts, send, record)
+            known = name is not None and below.explicit
+            self._group(element, path, below, parts, send, record, claimed=known)
         return _listed(send), _listed(record)
 
     def _sorted(
         self, element: Element, place: Place, v: Four
-    ) -> Iterator[tuple[Place, str | None, Four]]:
+    ) -> Iterator[tuple[str | None, Place, str | None, Four]]:
         """The items by the lines that may have written them, each with its index.
 
         The kind is None for what is no item at all, and for those of which no line knows.
@@ -67,11 +68,11 @@ class Lists(Units):
                     name = None
                 groups.setdefault(name, Four([], [], [], []))[side].append((i, item))
         if odd.t:
-            yield place, None, odd
+            yield None, place, None, odd
         for name, parts in groups.items():
             below = place.below(element.name, name)
             known = below.explicit if apart else True
-            yield below, element.type if known or _any(parts) else None, parts
+            yield name, below, element.type if known or _any(parts) else None, parts
 
     def _foreign(self, parts: Four, send: list[Listed], record: list[Listed]) -> None:
         """Items of which no line knows: the EHR's own."""
@@ -86,32 +87,41 @@ class Lists(Units):
         parts: Four,
         send: list[Listed],
         record: list[Listed],
+        *,
+        claimed: bool,
     ) -> None:
         kind, closed = element.type, place.items is None
-        items = Four(*[[Item(x, kind, self.keys) for _, x in side] for side in parts])
+        items = Four(*[[Item(x, kind, self.keys, place) for _, x in side] for side in parts])
         items.s.extend(self._open(kind, path, items, place))
         found = clusters(*items, closed=closed, first=self.judge.first)
         names = self._names(kind, path, items, found, place)
         self._force(items, found, names)
-        told_apart = any(told(element, x.value) is not None for side in items for x in side)
-        own = Own(
-            place,
-            sorts={x.sort for x in items.o} if closed else set(),
-            claimed=closed and told_apart and place.explicit,
-            others=Counter(items.h[c.h].sort for c in found if _theirs(c) and c.h is not None),
-        )
+        mine = [one for one in found if not self._is_own(one, names)]
+        others = Counter(items.h[c.h].sort for c in found if _theirs(c) and c.h is not None)
+        stays: set[Hashable] = set()
+        goes: set[Hashable] = set()
+        for one in mine:
+            v, name = _values(one, items), names[id(one)]
+            sent, back = self._item(kind, name, place, v)
+            if one.o is not None:
+                sort = items.o[one.o].sort
+                (goes if back is None else stays).add(sort)
+                dropped = v.h is None and v.t is None and v.s == v.o
+                if dropped and others[sort] and not self.judge.watches(name):
+                    others[sort] -= 1
+                    sent = None  # the EHR may have stored it as something else: nothing twice
+            _put(send, record, sent, back, one, parts)
+        if goes and kind == "CodeableConcept":  # a line may write codes of several systems
+            goes |= {items.t[one.t].sort for one in found if _theirs(one) and one.t is not None}
+        own = Own(place, claimed, stays if closed else set(), goes - stays if closed else set())
         for one in found:
-            name, v = names[id(one)], _values(one, items)
-            if v.s is None and v.o is None and not self.judge.watches(name):
-                mine, back = self._own(name, v, own, None if one.t is None else items.t[one.t].sort)
-            else:
-                mine, back = self._item(kind, name, place, v)
-                if mine is not None and v == Four(v.s, None, v.o, None) and v.s == v.o:
-                    mine = self._again(items.o[one.o or 0].sort, own, mine)
-            theirs = None if one.t is None else parts.t[one.t][0]
-            ours = None if one.o is None else parts.o[one.o][0]
-            _add(send, mine, theirs, ours)
-            _add(record, back, ours, theirs)
+            if one.t is not None and self._is_own(one, names):
+                sort = items.t[one.t].sort
+                sent, back = self._own(names[id(one)], _values(one, items), own, sort)
+                _put(send, record, sent, back, one, parts)
+
+    def _is_own(self, one: Cluster, names: dict[int, str]) -> bool:
+        return _theirs(one) and not self.judge.watches(names[id(one)])
 
     def _open(self, kind: str, path: str, items: Four, place: Place) -> list[Item]:
         """Items of open conflicts that are gone here, as both once agreed on them."""
@@ -123,7 +133,7 @@ class Lists(Units):
             if at.startswith(f"{path}[") and isinstance(base, dict):
                 name = self.keys.name(kind, base, place)
                 if at == f"{path}[{name}]" and name not in known:
-                    found.append(Item(base, kind, self.keys))
+                    found.append(Item(base, kind, self.keys, place))
         return found
 
     def _item(self, kind: str, path: str, place: Place, v: Four) -> Pair:
@@ -132,34 +142,27 @@ class Lists(Units):
         owner = place.within if both or place.items is None else place.items
         return self.one(kind, path, place, v, owner)
 
-    def _again(self, sort: Hashable, own: Own, item: Any) -> Any:
-        """An item that the EHR dropped, unless it may have stored it as something else."""
-        if own.others[sort]:
-            own.others[sort] -= 1
-            return None
-        return item
-
     def _own(self, path: str, v: Four, own: Own, sort: Hashable) -> Pair:
         """An item that only the EHR has.
 
         In a list that a line fills from a list it is an item for the record. In any other list it
-        is the EHR's own, unless lines tell such items apart. The record may read it where the
-        element is not ours alone, and the record says none of that sort already.
+        is the EHR's own, unless lines tell such items apart; the record reads it where the element
+        is not ours alone, and the record says none of that sort, or does no longer.
         """
         told, first, listed = self.judge.told, self.judge.first, own.place.items
         owner = own.place.within if listed is None else listed
-        if v.t is None:
-            return None, None
         came = v.h is None
-        ours = owner == "us" and not (first and listed is not None)
-        if came and ours and not first and (listed is not None or own.claimed):
+        known = listed is not None or own.claimed  # a line would read it
+        ours = owner == "us" and not (first and known)
+        if came and ours and known:
             told.kept.append(Step(path, v.t, None))
             return None, None
-        if ours or sort in own.sorts:
+        if ours or sort in own.stays:
             return v.t, None
-        if came or not self.same.alike(v.h, v.t):
+        if came or sort in own.goes or not self.same.alike(v.h, v.t):
             told.taken.append(Step(path, None, v.t))
-        return v.t, v.t
+            return v.t, v.t
+        return v.t, None if listed is None else v.t
 
     def _names(
         self, kind: str, path: str, items: Four, found: list[Cluster], place: Place
@@ -198,7 +201,7 @@ class Lists(Units):
         pairing = Pairing(
             [items.o[c.o] for c in alone], [items.t[c.t] for c in theirs], frozenset()
         )
-        pairing.best(range(len(alone)), range(len(theirs)), 0.0)
+        pairing.best(range(len(alone)), range(len(theirs)), 0.0, ties=True)
         for i, j in pairing.found.items():
             alone[i].h, alone[i].t = theirs[j].h, theirs[j].t
             found.remove(theirs[j])
@@ -210,7 +213,7 @@ class Lists(Units):
         if v.s is None and v.o is None and not place.explicit:
             return (v.t, twins.t), (v.t, twins.t)
         beside = twins.t if isinstance(twins.t, list) else []
-        items = Four(*[[Item(x, element.type, self.keys) for x in side or ()] for side in v])
+        items = Four(*[[Item(x, element.type, self.keys, place) for x in side or ()] for side in v])
         owner = place.owner if place.items is None else place.items
         send: list[Listed] = []
         record: list[Listed] = []
@@ -254,6 +257,16 @@ def _first(four: Four) -> Any:
 
 def _at(items: list[Any], i: int) -> Any:
     return items[i] if i < len(items) else None
+
+
+def _put(
+    send: list[Listed], record: list[Listed], sent: Any, back: Any, one: Cluster, parts: Four
+) -> None:
+    """An item where each side has it."""
+    theirs = None if one.t is None else parts.t[one.t][0]
+    ours = None if one.o is None else parts.o[one.o][0]
+    _add(send, sent, theirs, ours)
+    _add(record, back, ours, theirs)
 
 
 def _add(into: list[Listed], value: Any, first: int | None, then: int | None) -> None:

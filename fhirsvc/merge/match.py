@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from fhirsvc.merge.keys import Keys
+from fhirsvc.merge.keys import REFERS, Keys
+from fhirsvc.merge.owners import Place
 
 _SMALL = 1024  # pairs that are compared one by one
 _RARE = 16  # items that may share a fact that counts
@@ -21,17 +22,20 @@ _ALIKE = 0.5  # of the facts of the smaller one
 class Item:
     """An item of a list and what it is met by, made when asked for."""
 
-    def __init__(self, value: Any, kind: str, keys: Keys) -> None:
+    def __init__(self, value: Any, kind: str, keys: Keys, place: Place) -> None:
         self.value = value
-        self._kind = kind
+        self._place = place
+        self.kind = kind
         self._keys = keys
         name = value.get("id") if isinstance(value, dict) else None
         self.id = name if isinstance(name, str) and "resourceType" not in value else None
+        link = value.get("linkId") if isinstance(value, dict) else None
+        self.link = link if isinstance(link, str) else None  # of a form: the question, always
 
     @cached_property
     def keys(self) -> tuple[Hashable | None, ...]:
         """What it is known by, best first."""
-        return self._keys.of(self._kind, self.value)
+        return self._keys.of(self.kind, self.value)
 
     @cached_property
     def bare(self) -> bytes | None:
@@ -46,7 +50,7 @@ class Item:
     @cached_property
     def sort(self) -> Hashable | None:
         """What kind of thing it is."""
-        return self._keys.sort_of(self._kind, self.value)
+        return self._keys.sort_of(self.kind, self.value, self._place)
 
 
 Items = Sequence[Item]
@@ -65,8 +69,17 @@ class Cluster:
 class Pairing:
     """Pairs the items of two lists, each once."""
 
-    def __init__(self, a: Items, b: Items, own: frozenset[str], *, both_ours: bool = False) -> None:
+    def __init__(
+        self,
+        a: Items,
+        b: Items,
+        own: frozenset[str],
+        *,
+        both_ours: bool = False,
+        strangers: bool = False,
+    ) -> None:
         self.a, self.b = a, b
+        self.strangers = strangers  # nothing says yet that anything of both lists is the same
         self.own = own  # ids that this house gave
         self.both_ours = both_ours
         self.found: dict[int, int] = {}
@@ -80,8 +93,12 @@ class Pairing:
 
     def may(self, i: int, j: int) -> bool:
         """Whether ids allow it: what this house calls by two ids is two things."""
+        if self.a[i].link != self.b[j].link:
+            return False
         one, two = self.a[i].id, self.b[j].id
         if self.both_ours:
+            return one == two
+        if self.strangers and one is not None and two is not None:
             return one == two
         return one == two or not (one in self.own and two in self.own)
 
@@ -115,8 +132,10 @@ class Pairing:
                 self.put(i, j)
                 j_left.remove(j)
 
-    def best(self, mine: Sequence[int], other: Sequence[int], least: float) -> None:
-        """Pair what is most alike, where nothing else is as much alike."""
+    def best(
+        self, mine: Sequence[int], other: Sequence[int], least: float, *, ties: bool = False
+    ) -> None:
+        """Pair what is most alike, where nothing else is as much alike; ``ties``: even then."""
         few = len(mine) * len(other) <= _SMALL
         having: dict[int, list[int]] = {}
         for j in other:
@@ -135,9 +154,9 @@ class Pairing:
                 if count >= least * size and self.may(i, j):
                     ranked.append((-count, i, j))
         ranked.sort()
-        self._unique(ranked)
+        self._unique(ranked, ties=ties)
 
-    def _unique(self, ranked: list[tuple[float, int, int]]) -> None:
+    def _unique(self, ranked: list[tuple[float, int, int]], *, ties: bool) -> None:
         top_a: dict[int, list[float]] = {}
         top_b: dict[int, list[float]] = {}
         for score, i, j in ranked:
@@ -146,7 +165,7 @@ class Pairing:
         for score, i, j in ranked:
             if i not in self.left_a or j not in self.left_b:
                 continue
-            if top_a[i].count(score) > 1 and top_b[j].count(score) > 1:
+            if not ties and top_a[i].count(score) > 1 and top_b[j].count(score) > 1:
                 continue  # equal to another pair from both ends
             self.put(i, j)
 
@@ -163,8 +182,10 @@ class Pairing:
         for stage in range(3):
             self.by(lambda x, n=stage: _nth(x.keys, n), alone=stage > 0)  # type: ignore[misc]
         if kinds:
-            self.by(lambda x: x.sort, alone=True)
-        if loose:
+            # Between strangers an id of one may be what tells it from the other.
+            self.by(lambda x: (x.id if self.strangers else None, x.sort), alone=True)
+        named = self.strangers and any(x.kind in REFERS for x in self.a)
+        if loose and not named:  # nor is one code or reference another that resembles it
             self.best(list(self.left_a), list(self.left_b), _ALIKE)
         return self.found
 
@@ -191,7 +212,7 @@ def clusters(s: Items, h: Items, o: Items, t: Items, *, closed: bool, first: boo
     seen_o, seen_t = set(s_o.values()), set(h_t.values())
     found += [Cluster(o=i) for i in range(len(o)) if i not in seen_o]
     found += [Cluster(t=j) for j in range(len(t)) if j not in seen_t]
-    found = _meet(found, s, h, o, t, own, first=first)
+    found = _meet(found, s, h, o, t, own, loose=first, kinds=first and closed)
     end = len(t) + len(o)
     return sorted(
         found,
@@ -207,7 +228,8 @@ def _meet(
     t: Items,
     own: frozenset[str],
     *,
-    first: bool,
+    loose: bool,
+    kinds: bool,
 ) -> list[Cluster]:
     """What only this house has and what only the EHR has, where it is one thing after all."""
     ours = [c for c in found if c.h is None and c.t is None and c.o is not None]
@@ -217,9 +239,12 @@ def _meet(
     a = [o[c.o] for c in ours if c.o is not None]
     b = [t[c.t] for c in theirs if c.t is not None]
     gone = set()
-    for i, j in Pairing(a, b, own).run(loose=first, kinds=first).items():
+    pairs = Pairing(a, b, own, strangers=True).run(loose=loose, kinds=kinds)
+    for i, j in pairs.items():
         if ours[i].s is not None and theirs[j].h is not None:
             continue  # both were there before, and were not one thing then
-        ours[i].h, ours[i].t = theirs[j].h, theirs[j].t
+        # New here and the EHR's own before: nothing of it was agreed yet, all of it is new to us.
+        ours[i].h = None if ours[i].s is None else theirs[j].h
+        ours[i].t = theirs[j].t
         gone.add(id(theirs[j]))
     return [c for c in found if id(c) not in gone]

@@ -90,11 +90,42 @@ def said_next(merged: Merged, *, ours: Resource, now: Resource, owners: Owners) 
     if not (merged.taken or merged.set_aside) or ours == now:
         return ours
     four = Four(ours, ours, now, merged.record)
-    judge = _Follow({}, {}, first=False)
+    judge = _Follow({}, {}, first=True)  # what is new now is met with what was taken
     found, _ = _Following(judge, Sameness()).resource(
         str(ours.get("resourceType")), owners.root, four
     )
     return {**found, **{n: now[n] for n in ("id", "text") if n in now}}
+
+
+def untaken(
+    merged: Merged,
+    *,
+    now: Resource,
+    said: Resource,
+    owners: Owners,
+    refused: bool = False,
+    base: str = "",
+) -> tuple[Conflict, ...]:
+    """What is the EHR's by now and the record could not take: conflicts for a person to look at.
+
+    The EHR still has its value, the record its own, and no later merge would speak of it. What the
+    record never had and cannot say stays the EHR's own, unless it was refused with all else.
+
+    :param now: what mapping makes of the record since it took ``record``.
+    :param said: of the next round (``said_next``).
+    :param refused: nothing was taken, because it would be no record then.
+    """
+    steps = (*merged.taken, *merged.set_aside)
+    before = {one.path: one.before for one in steps if refused or one.before is not None}
+    if not before:
+        return ()
+    found = merge(
+        now, merged.send, said=said, held=merged.send, owners=owners, disputed=before, base=base
+    )
+    alike = Sameness(base).alike
+    open_ = [one for one in found.conflicts if one.path in before]
+    # A value may be taken in another form; what was removed has none, so that nothing may be left.
+    return tuple(one for one in open_ if one.theirs is None or alike(one.ours, before[one.path]))
 
 
 class _Follow(Judge):

@@ -9,7 +9,15 @@ from fhirsvc.fhir.definitions import Element
 from fhirsvc.merge.decide import Four, Judge, Moved, Outcomes, Pair
 from fhirsvc.merge.keys import Keys
 from fhirsvc.merge.owners import Owner, Place
-from fhirsvc.merge.values import COMPANIONS, Object, Sameness, coding_key, elements, twin_kept
+from fhirsvc.merge.values import (
+    COMPANIONS,
+    WHOLE,
+    Object,
+    Sameness,
+    coding_key,
+    elements,
+    twin_kept,
+)
 
 _APART = frozenset({"id", "extension"})  # what an atomic value has and is not decided with it
 
@@ -30,13 +38,17 @@ class Units(ABC):
     def many(self, element: Element, path: str, place: Place, v: Four) -> Pair:
         """A list; ``Lists`` has it."""
 
+    @abstractmethod
+    def dry(self) -> Units:
+        """A walk that only tells; ``Walk`` has it."""
+
     def filled(self, theirs: Any, ours: Any) -> Any:
         """What the EHR has, or what it dropped where that is sent again."""
         return ours if theirs is None and self.fill else theirs
 
     # ---- primitives ---------------------------------------------------------------------
 
-    def primitive(self, path: str, place: Place, v: Four, twins: Four) -> Pair:
+    def primitive(self, path: str, place: Place, v: Four, twins: Four, owner: Owner | None) -> Pair:
         """A primitive; each side of the answer is its value and its ``_twin``."""
         ours, theirs = (v.o, twins.o), (v.t, twins.t)
         said = v.s is not None or twins.s is not None
@@ -60,7 +72,7 @@ class Units(ABC):
             still=(still or (None, None), ours if ours != (None, None) else theirs),
             apart=(theirs, ours),
         )
-        found = self.judge.decide(path, place.owner, v, moved, out)
+        found = self.judge.decide(path, owner, v, moved, out)
         return _twinned(found[0]), _twinned(found[1])
 
     # ---- types that are one thing -------------------------------------------------------
@@ -75,18 +87,18 @@ class Units(ABC):
             return None, None
         names = self._core(place, v)
         core = Four(*[_only(x, names) for x in v])
-        shown = place.below("display").explicit
         same = self.same.same
         lost = set[str]() if self.judge.asks(path) else self._lost(v)
         moved = Moved(
-            not same(kind, core.s, core.o, shown=shown),
-            not same(kind, core.h, core.t, shown=shown),
-            same(kind, _only(core.o, names - lost), _only(core.t, names - lost), shown=shown),
+            not same(kind, core.s, core.o),
+            not same(kind, core.h, core.t),
+            same(kind, _only(core.o, names - lost), _only(core.t, names - lost)),
         )
         if v.o is None or v.t is None:
             return self._there(kind, path, place, v, moved, owner)
         extension = self._extension(kind, path, place, v)
-        stale = frozenset() if moved.agree else COMPANIONS.get(kind, frozenset())
+        stale = COMPANIONS.get(kind, frozenset()) if kind not in WHOLE else frozenset(v.t)
+        stale = frozenset() if moved.agree else stale
         extras = {n: x for n, x in v.t.items() if n not in names | _APART | stale}
         added = {n: x for n, x in v.o.items() if self.fill and n not in v.t and n in lost}
         here = {n: x for n, x in v.o.items() if n not in _APART}
@@ -119,14 +131,16 @@ class Units(ABC):
         self, kind: str, path: str, place: Place, v: Four, moved: Moved, owner: Owner | None
     ) -> Pair:
         """A value that one side does not have."""
-        they = moved.they
+        we, they = moved.we, moved.they
+        if v.o is not None and v.s is not None:
+            we = we or not self.same.alike(v.s.get("extension"), v.o.get("extension"))
         if v.o is None and v.s is not None and v.h is not None and not they:
-            dry = type(self)(Judge({}, {}, first=False), self.same)
+            dry = self.dry()
             dry._extension(kind, path, place, Four(v.s, v.h, v.s, v.t))
             they = bool(dry.judge.told.taken or dry.judge.told.kept)
         still = self.filled(v.t, v.o), v.o if v.o is not None else v.t
         out = Outcomes((v.o, v.o), (v.t, v.t), still, (v.t, v.o))
-        return self.judge.decide(path, owner, v, Moved(moved.we, they, agree=False), out)
+        return self.judge.decide(path, owner, v, Moved(we, they, agree=False), out)
 
     def _extension(self, kind: str, path: str, place: Place, v: Four) -> Pair:
         """The extensions of an atomic value, which are decided one by one."""
@@ -141,6 +155,12 @@ class Units(ABC):
 
     # ---- the codes of a concept ---------------------------------------------------------
 
+    def is_recoded(self, concept: Four) -> bool:
+        """Whether a side gave a CodeableConcept another code than both sides had."""
+        lists = [x.get("coding") for x in concept]
+        s, h, o, t = [_coded(x if isinstance(x, list) else None) for x in lists]
+        return s.keys() != o.keys() or bool((s.keys() & h.keys()) - t.keys())
+
     def codings(self, path: str, place: Place, v: Four) -> Pair:
         """``CodeableConcept.coding``: which codes say it. A translation beside is no change."""
         if v.s is None and v.o is None and not place.explicit:
@@ -151,26 +171,30 @@ class Units(ABC):
         gone = s.keys() - o.keys()
         mine = s.keys() & h.keys()
         wanted = o.keys() - lost
-        if self.judge.first:
-            agree = bool(o.keys() & t.keys()) or (not o and not t)
-        else:
-            agree = (bool(wanted) and wanted <= t.keys()) or not (o or t)
-            agree = agree and not (gone & t.keys())
+        agree = (bool(wanted) and wanted <= t.keys()) or not (o or t)
+        agree = agree and not (gone & t.keys())
         they = bool(mine - t.keys()) if mine else h.keys() != t.keys()
         moved = Moved(s.keys() != o.keys(), they, agree)
         ours: Any = v.o
-        if s.keys() & o.keys():  # still the same concept: its translations stay
+        # Still one concept: its translations stay. Once disputed, they may be of the other one.
+        if s.keys() & o.keys() and not self.judge.asks(path):
             stays = [c for k, c in t.items() if k in h and k not in gone]
             ours = [*stays, *(c for k, c in o.items() if k not in t or k not in h)] or None
         back = v.o if v.o is not None else v.t
         shown = {c.get("display") for c in t.values() if "code" not in c}  # its code was dropped
-        lacks = [c for k, c in o.items() if k in lost and k not in t]
-        again = [c for c in lacks if c.get("display") not in shown - {None}] if self.fill else []
+        lacks = {k: c for k, c in o.items() if k not in t}
+        dropped = [c for k, c in lacks.items() if k in lost]
+        again = [c for c in dropped if self.fill and c.get("display") not in shown - {None}]
         still = [*(v.t or ()), *again] or None
         if v.t is None and not moved.we:
             still = self.filled(None, v.o)
         out = Outcomes((ours, v.o), (v.t, v.t), (still, back), (v.t, v.o))
-        return self.judge.decide(path, place.within, v, moved, out)
+        owner = place.within
+        if self.judge.first and owner != "ehr" and _goes_with(o, t):
+            owner = "us"  # the same concept: our codes for it go along
+            together = [*(v.t or ()), *lacks.values()]
+            out = Outcomes((together, v.o), (v.t, v.t), (still, back), (v.t, v.o))
+        return self.judge.decide(path, owner, v, moved, out)
 
 
 def _only(value: Object | None, names: frozenset[str] | set[str]) -> Object | None:
@@ -196,6 +220,13 @@ def _beside(v: Four, extension: Pair, fill: bool) -> tuple[Object, Object]:
 def _coded(codings: list[Any] | None) -> dict[Any, Any]:
     """Codings by system and code; what is none is left out."""
     return {key: c for c in codings or () if (key := coding_key(c)) is not None}
+
+
+def _goes_with(ours: dict[Any, Any], theirs: dict[Any, Any]) -> bool:
+    """Whether two sets of codes say one thing: they share one, and no system says two."""
+    mine, other = ours.keys() - theirs.keys(), theirs.keys() - ours.keys()
+    shared = bool(ours.keys() & theirs.keys())
+    return shared and not {key[0] for key in mine} & {key[0] for key in other}
 
 
 def _twinned(value: Any) -> tuple[Any, Any]:

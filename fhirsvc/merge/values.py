@@ -23,10 +23,9 @@ ATOMIC = frozenset(
 COMPANIONS: dict[str, frozenset[str]] = {
     "Address": frozenset({"text"}),
     "Attachment": frozenset({"hash", "size"}),
-    "Coding": frozenset({"display", "userSelected", "version"}),
     "HumanName": frozenset({"text"}),
-    "Reference": frozenset({"display", "type", "identifier"}),
 }
+WHOLE = frozenset({"Coding", "Reference"})  # and of these all is said of this very value
 _SPOKEN_OF = ("data-absent-reason", "translation")  # extensions that speak of a primitive's value
 _LOCAL = re.compile(r"(?:^|/)([A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64})(?:/_history/[A-Za-z0-9.-]+)?$")
 
@@ -116,13 +115,15 @@ class Sameness:
                 return False
         return True
 
-    def same(self, kind: str, a: Object | None, b: Object | None, *, shown: bool = False) -> bool:
-        """Whether two values of an atomic type are the same; ``shown``: a display counts."""
+    def same(self, kind: str, a: Object | None, b: Object | None) -> bool:
+        """Whether two values of an atomic type are the same. What is displayed beside a code or a
+        reference does not count.
+        """
         if a is None or b is None:
             return a is b
-        if kind == "Coding" and not shown and "code" in a and "code" in b:
+        if kind == "Coding" and "code" in a and "code" in b:
             return bool(coding_key(a) == coding_key(b))
-        if kind == "Reference" and not shown and ("reference" in a or "identifier" in a):
+        if kind == "Reference" and ("reference" in a or "identifier" in a):
             return self.referred(a) == self.referred(b)
         return self.alike(a, b)
 

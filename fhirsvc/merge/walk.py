@@ -109,7 +109,11 @@ class Walk(Lists):
             self.leave(name, v, twins, send, record)
             return
         if element.primitive and not element.many:
-            pair = self.primitive(path, place.below(name), v, twins)
+            below = place.below(name)
+            owner = below.owner
+            if kind == "CodeableConcept" and name == "text" and self.is_recoded(around):
+                owner = place.below("coding").within or owner  # words of another code go with it
+            pair = self.primitive(path, below, v, twins, owner)
             _put(send, name, *pair[0])
             _put(record, name, *pair[1])
             return
@@ -136,6 +140,10 @@ class Walk(Lists):
         if kind in ATOMIC:
             return self.atomic(kind, path, place, v, owner)
         return self.part(kind, path, place, v, owner)
+
+    def dry(self) -> Walk:
+        """A walk that only tells."""
+        return Walk(Judge({}, {}, first=False), self.same)
 
     def is_still(self, v: Four, path: str) -> bool:
         """Whether it is plain at once that nobody changed an element and nothing is to be said."""
@@ -191,6 +199,8 @@ class Walk(Lists):
         judge = self.judge
         is_open = judge.asks(path)
         gone = v.o is None and v.s is not None
+        if kind == "CodeableConcept" and v.s is None and v.o is None:
+            return self.concept(path, v, owner)
         if v.t is None or gone or is_open:
             found = self.presence(kind, path, place, v, owner)
             if found is not None:
@@ -200,6 +210,12 @@ class Walk(Lists):
         whole = Four(*[x or {} for x in v])
         self.inside(kind, path, place, whole, send, record)
         return send or None, record or None
+
+    def concept(self, path: str, v: Four, owner: Owner | None) -> Pair:
+        """A concept that only the EHR has: whichever of its parts says it."""
+        moved = Moved(False, not self.same.alike(v.h, v.t), v.t is None)
+        out = Outcomes((None, None), (v.t, v.t), (v.t, v.t), (v.t, None))
+        return self.judge.decide(path, owner, v, moved, out)
 
     def presence(
         self, kind: str, path: str, place: Place, v: Four, owner: Owner | None
@@ -230,7 +246,7 @@ class Walk(Lists):
         """Whether the EHR changed anything of an object that some line writes."""
         if before == after:
             return False
-        dry = type(self)(Judge({}, {}, first=False), self.same)
+        dry = self.dry()
         dry.one(kind, path, place, Four(mine, before, mine, after), place.within or "both")
         told = dry.judge.told
         return bool(told.taken or told.kept or told.conflicts)

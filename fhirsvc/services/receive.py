@@ -27,7 +27,8 @@ from fhirsvc.ehr.protocol import whose
 from fhirsvc.ehr.search import Remote, names, token
 from fhirsvc.errors import Category, FhirsvcError, Finding
 from fhirsvc.mapping.links import House
-from fhirsvc.merge import Merged, Resolution, Value, said_next, take
+from fhirsvc.merge import Conflict as Apart
+from fhirsvc.merge import Merged, Resolution, Value, said_next, take, untaken
 from fhirsvc.services.arranging import Arranger
 from fhirsvc.services.inbound import Inbound
 from fhirsvc.services.judge import as_it_is, unjudged
@@ -272,11 +273,10 @@ class Receiver:
         shown = view.shown if changed == view.record else changed
         after = self._ours(shown, view.link.local, connection, view.version) or view.ours
         said = self._resolved(connection, after)
-        following = said_next(
-            merged,
-            ours=dict(view.said),
-            now=dict(said),
-            owners=self.lens.owners(view.said, connection.us_core),
+        owners = self.lens.owners(view.said, connection.us_core)
+        following = said_next(merged, ours=dict(view.said), now=dict(said), owners=owners)
+        left = untaken(
+            merged, now=dict(said), said=following, owners=owners, base=connection.base_url
         )
         done: dict[str, Any] = {}
 
@@ -301,8 +301,9 @@ class Receiver:
                 links.forget(tx, [link.id])
             if (not merged.is_quiet or following != said) and receipt.outcome == "unchanged":
                 deliveries.reopen(tx, connection.id, view.version.key, now, "changed at the EHR")
-            self._keep_conflicts(tx, connection, view, remote, merged, now)
-            news = receipt.outcome == "changed" or merged.conflicts or merged.kept or findings
+            self._keep_conflicts(tx, connection, view, remote, merged, left, now)
+            apart = merged.conflicts or left
+            news = receipt.outcome == "changed" or apart or merged.kept or findings
             if news and arrival.source != "write":
                 done["item"] = inbox.note(
                     tx,
@@ -361,31 +362,35 @@ class Receiver:
         view: _View,
         remote: Remote,
         merged: Merged,
+        left: Sequence[Apart],
         now: float,
     ) -> None:
         by = view.version.source or str(view.record.get("updated_by") or "")
         ours = Side(None, str(view.version.version), by, view.version.accepted_at)
         theirs = Side(None, remote.etag or "", connection.name, _moment(remote) or now)
-        clashes = [
-            Clash(
-                one.path,
-                one.owner,
-                one.base,
-                replace(ours, value=one.ours),
-                replace(theirs, value=one.theirs),
-            )
-            for one in merged.conflicts
-        ]
         carried_out = [one.clash.path for one in view.open if one.state == "decided"]
-        conflicts.keep(
-            tx,
-            link_id=view.link.id,
-            connection_id=connection.id,
-            record=view.version.key,
-            clashes=clashes,
-            settled=[*merged.settled, *(carried_out if merged.is_quiet else [])],
-            now=now,
-        )
+        settled = [*merged.settled, *(carried_out if merged.is_quiet else [])]
+        # What the record could not take is told anew, even where a decision has just settled it.
+        for found, gone in ((merged.conflicts, settled), (left, [])):
+            clashes = [
+                Clash(
+                    one.path,
+                    one.owner,
+                    one.base,
+                    replace(ours, value=one.ours),
+                    replace(theirs, value=one.theirs),
+                )
+                for one in found
+            ]
+            conflicts.keep(
+                tx,
+                link_id=view.link.id,
+                connection_id=connection.id,
+                record=view.version.key,
+                clashes=clashes,
+                settled=gone,
+                now=now,
+            )
 
     def _house(self, link: Link, connection: Connection) -> House | None:
         """What a link's resource is here."""

@@ -9,7 +9,7 @@ record_to_bytes_x_fhir_resources   record bytes to validated FHIR bytes, against
 share_of_orjson_limit              the same, against orjson.loads of the records and orjson.dumps
                                    of the resources alone: no map can be faster than that
 validator_x_fhir_resources         validate() against model_validate, resource by resource
-and the mapping's own: by hand, back, with trace (``speeds``).
+the mapping's own: by hand, back, with trace (``speeds``), and the merge's (``merging``).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import orjson
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).resolve().parents[1])]
 
+import merging
 import shipped_clinic as clinic
 import speeds
 import workload
@@ -151,6 +152,7 @@ def main() -> None:
         "demo_clinic_share_of_orjson_limit": demo["share"],
         "trace_share_of_forward": _traced(plans[::10]),
         **speeds.figures(),
+        **merging.figures(),
     }
     for name, figure in figures.items():
         print(f"{name}: {figure:.2f}")

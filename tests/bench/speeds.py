@@ -50,7 +50,7 @@ def figures() -> dict[str, float]:
 
 def _against_hand(records: list[Record], bare: Callable[[Record], object]) -> dict[str, float]:
     forward = clinic.mappings().forward
-    ours, hand, hand_bare = _best(
+    ours, hand, hand_bare = best(
         [_over(records, forward), _over(records, by_hand), _over(records, bare)]
     )
     print(f"{len(records)} records forward: {len(records) / ours:.0f}/s of CPU")
@@ -64,7 +64,7 @@ def _ways(records: list[Record]) -> dict[str, float]:
     for resources, record in zip(parsed, records, strict=True):
         read = back.records(resources).records
         assert [(r["type"], r["id"]) for r in read] == [(record["type"], record["id"])]
-    forth, home, traced = _best(
+    forth, home, traced = best(
         [
             _over(records, mappings.forward),
             _over(parsed, back.records),
@@ -82,7 +82,7 @@ def _over(items: list[Any], do: Callable[[Any], object]) -> Work:
     return work
 
 
-def _best(contenders: list[Work]) -> list[float]:
+def best(contenders: list[Work]) -> list[float]:
     """Best CPU seconds of one turn of each; turns of a round are alike for all."""
     turns = max(1, round(LEAST_S / min(_cpu(one, 3) / 3 for one in contenders)))
     best = [float("inf")] * len(contenders)

@@ -16,6 +16,7 @@ EDITS = ("change", "remove", "add_item")
 NOISE = ("reorder", "drop_ids", "absolute", "decorate")
 BASE = "https://ehr.example/fhir/"
 STRANGE = "https://ehr.example/strange"
+_WHOLE = frozenset({"code", "system", "reference", "value"})
 _LEFT = frozenset(
     {"resourceType", "id", "meta", "text", "contained", "identifier", "linkId", "url"}
 )
@@ -51,16 +52,23 @@ class Ehr:
         return [one for one in here if many is None or one[1].many == many]
 
     def change(self) -> None:
-        """A value becomes another legal one: one that the same element has elsewhere."""
+        """A value becomes another legal one: one that the same element has elsewhere.
+
+        No list says one thing twice then: a record has one item of each key.
+        """
         lending = [one for one in self.found(many=False) if one[0] in self.lent]
         if lending:
             path, element, inside = self.rng.choice(lending)
+            before = inside[element.name]
             inside[element.name] = copy.deepcopy(self.rng.choice(self.lent[path]))
+            if says_twice(self.body):
+                inside[element.name] = before
 
     def remove(self) -> None:
-        """An element that may be absent goes, or an item of a list."""
+        """An element that may be absent goes, or an item of a list; no extension is left empty."""
         optional = [one for one in self.found() if not one[1].required]
         optional = [one for one in optional if one[1].type != "Extension"]
+        optional = [one for one in optional if not _is_core(one[1]) and "url" not in one[2]]
         if not optional:
             return
         _, element, inside = self.rng.choice(optional)
@@ -83,7 +91,10 @@ class Ehr:
 
     def decorate(self) -> None:
         """An extension, a translation or a display that no line reads."""
-        _, element, inside = self.rng.choice(self.found())
+        found = self.found()
+        if not found:
+            return
+        _, element, inside = self.rng.choice(found)
         value = inside[element.name]
         one = self.rng.choice(value) if element.many else value
         if element.primitive:
@@ -118,6 +129,21 @@ class Ehr:
                     literal = one.get("reference")
                     if isinstance(literal, str) and "://" not in literal:
                         one["reference"] = BASE + literal
+
+
+def says_twice(node: Any) -> bool:
+    """Whether two items of a list say the same, whatever their ids."""
+    if isinstance(node, dict):
+        return any(map(says_twice, node.values()))
+    if not isinstance(node, list):
+        return False
+    bare = [_without_ids(one) for one in node]
+    return any(one in bare[:i] for i, one in enumerate(bare)) or any(map(says_twice, node))
+
+
+def _is_core(element: Element) -> bool:
+    """Whether a code, reference, amount or number without this is none."""
+    return element.type == "Coding" or (element.primitive and element.name in _WHOLE)
 
 
 def without_ids(body: Body) -> Body:

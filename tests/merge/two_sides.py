@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,8 +16,9 @@ from typing import Any
 import shipped_clinic as clinic
 
 from fhirsvc.mapping.back import Back
-from fhirsvc.mapping.owners import PathOwners, for_resource, owners
-from fhirsvc.merge import Merged, Owners, Resolution, merge, said_next, take
+from fhirsvc.mapping.owners import PathOwners, for_resource
+from fhirsvc.mapping.owners import owners as owners_by_file
+from fhirsvc.merge import Merged, Owners, Resolution, merge, said_next, take, untaken
 
 BASE = "https://ehr.example/fhir/"
 Body = dict[str, Any]
@@ -32,7 +34,7 @@ def back() -> Back:
 
 @cache
 def _by_file() -> dict[str, PathOwners]:
-    return dict(owners(clinic.mappings().library))
+    return dict(owners_by_file(clinic.mappings().library))
 
 
 @cache
@@ -59,7 +61,7 @@ class Told:
     """What one round said of one resource, with the bodies that it was about."""
 
     merged: Merged
-    said: Body
+    said: Body | None  # None at a first meeting
     held: Body
     ours: Body
     theirs: Body
@@ -73,9 +75,10 @@ class History:
     record: Body
     stores: Stores
     ehr: dict[Name, Body] = field(default_factory=dict)
-    said: dict[Name, Body] = field(default_factory=dict)
+    said: dict[Name, Body | None] = field(default_factory=dict)
     held: dict[Name, Body] = field(default_factory=dict)
     disputed: dict[Name, dict[str, Any]] = field(default_factory=dict)
+    removed: dict[Name, set[str]] = field(default_factory=dict)  # lists that lost items here
 
     def start(self) -> None:
         """Write everything once."""
@@ -94,12 +97,17 @@ class History:
         for name, body in ours.items():
             if name in self.ehr:
                 told[name] = self.meet(name, body, resolve)
-        if any(one.merged.taken or one.merged.set_aside for one in told.values()):
-            self.put(told)
+        moved = any(one.merged.taken or one.merged.set_aside for one in told.values())
+        refused = moved and not self.put(told)
         now = forward(self.record)
         for name, one in told.items():
             has = now.get(name, one.ours)
-            self.said[name] = said_next(one.merged, ours=one.ours, now=has, owners=owners_of(has))
+            owners = owners_of(has)
+            said = said_next(one.merged, ours=one.ours, now=has, owners=owners)
+            more: dict[str, Any] = {"owners": owners, "refused": refused, "base": BASE}
+            for left in untaken(one.merged, now=has, said=said, **more):
+                self.disputed[name][left.path] = left.base
+            self.said[name] = said
             self.held[name] = one.after
         for name in [n for n in self.ehr if n not in now]:  # no resource of the record any longer
             for kept in (self.ehr, self.said, self.held, self.disputed):
@@ -123,22 +131,23 @@ class History:
         assert (ours, theirs, said, held) == before  # nothing given is changed
         if not merged.is_quiet:
             self.ehr[name] = self.stores(copy.deepcopy(merged.send))
+        gone = {one.path for one in merged.sent if one.after is None}
+        self.removed.setdefault(name, set()).update(re.sub(r"\[.*?\]", "", one) for one in gone)
         self.disputed[name] = {one.path: one.base for one in merged.conflicts}
         return Told(merged, said, held, ours, theirs, self.ehr[name])
 
-    def put(self, told: dict[Name, Told]) -> None:
-        """The record takes what was merged, if that makes a record: else a person has to look."""
+    def put(self, told: dict[Name, Told]) -> bool:
+        """The record takes what was merged, if it is a record then; else a person has to look."""
         bodies = [copy.deepcopy(one.merged.record) for one in told.values()]
-        found, _ = read_onto(bodies, self.record)
+        found = read_onto(bodies, self.record)
         if found is not None:
             self.record = found
+        return found is not None
 
 
-def read_onto(bodies: list[Body], record: Body) -> tuple[Body | None, list[str]]:
-    """A record with resources put onto it, None if it is none then, and the rules of findings."""
+def read_onto(bodies: list[Body], record: Body) -> Body | None:
+    """A record with resources put onto it; None if it is none then."""
     key = (record["type"], record["id"])
-    returned = back().records(bodies, onto={key: record}, base=BASE)
-    rules = [one.finding.rule for one in returned.findings if one.finding.severity != "information"]
-    (found,) = returned.records
+    (found,) = back().records(bodies, onto={key: record}, base=BASE).records
     assert (found["type"], found["id"]) == key
-    return None if clinic.mappings().check(found) else found, rules
+    return None if clinic.mappings().check(found) else found

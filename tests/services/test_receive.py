@@ -116,6 +116,35 @@ def test_a_conflict_is_decided(clinic, resolution, expected):
     assert {one.state for one in clinic.deliveries()} <= {"delivered", "superseded"}
 
 
+def test_what_the_record_cannot_take_waits_for_a_decision(clinic):
+    """A value that no line reads is at the EHR, ours in the record: both stand in the queue."""
+    goal = goal_id()
+
+    def theirs(body):
+        body["priority"] = {"coding": [{"system": "urn:theirs", "code": "some-day"}]}
+
+    remote = clinic.edit("Goal", goal, theirs)
+    before = clinic.record("goal", goal)
+
+    taken = clinic.look("Goal", remote)
+
+    assert taken.state == "merged"
+    (found,) = clinic.conflicts()
+    assert found.clash.path == "Goal.priority.coding"
+    assert found.clash.theirs.value == [{"system": "urn:theirs", "code": "some-day"}]
+    assert clinic.record("goal", goal) == before
+
+    clinic.operator.resolve(found.id, "theirs", "case manager")
+    clinic.settle()
+    (again,) = clinic.conflicts()
+    assert again.clash.path == found.clash.path
+    clinic.operator.resolve(again.id, "ours", "case manager")
+
+    assert clinic.settle() <= 3
+    assert clinic.conflicts("open", "decided") == []
+    assert clinic.remote("Goal", goal)["priority"]["coding"] == found.clash.ours.value
+
+
 def test_what_is_ours_is_set_back(clinic):
     """An element that only we own is written again when somebody changes it, and told."""
     goal = goal_id()
