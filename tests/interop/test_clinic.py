@@ -47,8 +47,8 @@ def _edited(record: dict[str, Any], text: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module", name="hapi_alone")
 def _hapi_alone() -> Any:
-    """Return a server of its own: the whole of it is compared."""
-    with HapiServer() as server:
+    """Return a server of its own, for the whole of it is compared; it refuses what is not R4."""
+    with HapiServer(validate=True) as server:
         yield server
 
 

@@ -34,7 +34,7 @@ INBOUND = {"poll_s": 3600, "compare_s": 86400, "verify": 1.0}
 @pytest.fixture(scope="module", name="hapi_alone")
 def _hapi_alone() -> Any:
     """Return a server of its own: what is there is compared."""
-    with HapiServer() as server:
+    with HapiServer(validate=True) as server:
         yield server
 
 
