@@ -12,7 +12,7 @@ Whatever a partner wrote is stored or named in a refusal: nothing is dropped on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ import sqlalchemy as sa
 
 from fhirsvc.ehr.local import Local, references
 from fhirsvc.errors import Category, FhirsvcError, Finding
+from fhirsvc.fhir.said import unsaid
 from fhirsvc.fhir.search import Search
 from fhirsvc.mapping.back import Returned
 from fhirsvc.mapping.entries import name_of
@@ -105,9 +106,12 @@ class _Work:
     body: Resource
     found: Found | None = None  # what it replaces
     is_there: bool = False  # nothing to be done: its search has found it
+    aside: Resource = field(default_factory=dict)  # what is not read, but kept
     key: RecordKey | None = None
     merged: Merged | None = None
     local: Local | None = None
+    made: Resource | None = None  # what is mapped of the record as it will be
+    wrote: Resource = field(default_factory=dict)  # what the partner wrote, as it will be served
 
     def at(self, finding: Finding) -> Finding:
         """A finding of its body, at its place in the request."""
@@ -171,12 +175,7 @@ class Submitter:
             view = self._view(tx, work)
         _all_lead_somewhere(work, view)
         changes = self._changes([one for one in work if not one.is_there], view)
-        named = {name_of(one.body): "/".join(one.local) for one in work if one.local}
-        wrote = {
-            one.local: _renamed(_content(one), lambda name: named.get(name, name))
-            for one in work
-            if one.local and not one.is_there
-        }
+        wrote = {one.local: one.wrote for one in work if one.local and one.wrote}
         if not changes and not wrote:
             return [Submitted(_there(one), is_new=False) for one in work]
         project = partial(self.projector.project, wrote=wrote)
@@ -227,7 +226,11 @@ class Submitter:
                 raise NotThereError(one.where or kind)
         if one.id is None:
             named = self.lens.named({**body, "id": self.new_id()}, US_CORE)
-            return _Work(one, named)
+            aside = {}
+            if "identifier" in named and self.lens.house(named, US_CORE) is None:
+                # A part of something, which says who it is: no line reads another's identifier.
+                aside = {"identifier": named.pop("identifier")}
+            return _Work(one, named, aside=aside)
         there = served_read.one(tx, kind, one.id)
         if there is None:
             raise NotThereError(one.where or kind)
@@ -293,8 +296,31 @@ class Submitter:
             if changed is None:
                 message = "it follows from a record, or from nothing that is known here"
                 raise UnfitError([one.at(Finding("not-mapped", message, _kind(one)))])
-            self._prove(one, changed)
+        self._are_new(work, view)
+        for one in work:
+            one.made = self._will_be_made(one, changes)
+            one.local = one.local or (local_of(one.made) if one.made else None)
+        named = {name_of(one.body): "/".join(one.local) for one in work if one.local}
+        for one in work:
+            self._prove(one, lambda name: named.get(name, name))
         return changes
+
+    def _are_new(self, work: Sequence[_Work], view: _View) -> None:
+        """Records that are to be created are not there."""
+        keys = {one.key: one for one in work if one.key and one.key not in view.versions}
+        with self.database.read() as tx:
+            there = records.present(tx, keys)
+        for key in there:
+            one = keys[key]
+            message = "the record that it would be of is there already"
+            raise FhirsvcError(Category.CONFLICT, message, one.given.where or _kind(one))
+
+    def _will_be_made(self, one: _Work, changes: Mapping[RecordKey, Record]) -> Resource | None:
+        """None where the record does not map: its check says why, when it is to be stored."""
+        try:
+            return self._made(changes[one.key], one) if one.key else None
+        except FhirsvcError:
+            return None
 
     def _as_stored(self, key: RecordKey, record: Record, view: _View) -> dict[str, Any]:
         """A record as it is stored; one that changes was written now."""
@@ -345,21 +371,23 @@ class Submitter:
             return set()
         return {(one.about, one.finding) for one in self._read(held, view).findings}
 
-    def _prove(self, one: _Work, record: Record) -> None:
-        """What will be served has all that was changed."""
-        try:
-            made = self._made(record, one)
-        except FhirsvcError:
-            made = None
+    def _prove(self, one: _Work, name: Callable[[str], str]) -> None:
+        """What will be served has all that was written; ``name`` gives references their names."""
+        made = one.made
         if made is None:
-            return  # the check of records says why, when it is to be stored
-        one.local = local_of(made)
-        wrote = {**_content(one), "id": made["id"]}
+            return
+        sent = one.body if one.merged is None else one.merged.send
+        wrote = {**_renamed(sent, name), "id": made["id"]}
+        if one.aside:
+            wrote["identifier"] = [*made["identifier"], *one.aside["identifier"]]
         will_be = self.lens.onto(made, wrote, US_CORE)
         owners = self.lens.owners(made, US_CORE)
         left = merge(will_be, wrote, said=will_be, held=will_be, owners=owners)
-        lost = [step.path for step in left.taken]
+        # Of what is new, what mapping says beside what was written is no change of it.
+        lost = [step.path for step in left.taken] if one.found is not None else []
+        lost += unsaid({**_renamed(one.body, name), **one.aside}, will_be)
         _refuse([Finding("lost", "the record has no place for this", path) for path in lost], one)
+        one.wrote = wrote
 
 
 class _MovedError(Exception):
@@ -420,12 +448,6 @@ def _all_lead_somewhere(work: Sequence[_Work], view: _View) -> None:
 def _taken(one: _Work) -> Resource:
     """What is read into the record; the same object for one that is new."""
     return one.body if one.merged is None else {**one.merged.record, "id": one.body["id"]}
-
-
-def _content(one: _Work) -> Resource:
-    """What a partner wrote, with what is ours as it is."""
-    sent = one.body if one.merged is None else one.merged.send
-    return {**sent, "id": one.local[1] if one.local else one.body["id"]}
 
 
 def _news(

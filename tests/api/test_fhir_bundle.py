@@ -115,8 +115,58 @@ def test_a_transaction_is_whole(clinic):
     assert validate(answer.json) == []
     assert new["extension"][0]["valueReference"]["reference"] == f"ServiceRequest/{referral['id']}"
     assert clinic.get(f"/fhir/ServiceRequest/{referral['id']}").json == referral
-    named = clinic.get(f"/fhir/Task?focus={referral['id']}")
-    assert named.status_code == 200
+
+
+def _task(**changed):
+    return {
+        "resourceType": "Task",
+        "status": "requested",
+        "intent": "order",
+        "code": {
+            "coding": [{"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "fulfill"}]
+        },
+        "focus": {"reference": URN},
+        "for": CLIENT,
+        "requester": {"reference": "Practitioner/staff.staff-delgado"},
+        "owner": {"reference": "Organization/organization.org-willow"},
+        "authoredOn": "2026-03-05T10:00:00Z",
+        **changed,
+    }
+
+
+def test_a_referral_comes_with_its_task(clinic):
+    """Both are one record; the Task keeps its sender's identifier and leads to the request."""
+    mine = {"system": "https://partner.example/tasks", "value": "t-1"}
+    answer = _send(
+        clinic,
+        "transaction",
+        _entry("POST", "Task", _task(identifier=[mine])),
+        _entry("POST", "ServiceRequest", _referral(), URN),
+    )
+    assert (answer.status_code, _statuses(answer)) == (200, ["201", "201"])
+    task, referral = (one["resource"] for one in answer.json["entry"])
+    assert task["focus"]["reference"] == f"ServiceRequest/{referral['id']}"
+    assert mine in task["identifier"]
+    assert clinic.get(f"/fhir/Task/{task['id']}").json == task
+    found = clinic.get("/fhir/Task?identifier=https://partner.example/tasks|t-1").json["entry"]
+    assert [one["resource"]["id"] for one in found] == [task["id"]]
+    second = clinic.post("/fhir/Task", json=_task(focus={"reference": task["focus"]["reference"]}))
+    assert second.status_code == 409  # a request has one
+
+
+def test_two_resources_of_one_record_agree(clinic):
+    """What they say differently is named, and neither is stored."""
+    before = _total(clinic, "ServiceRequest")
+    other = {"reference": "Practitioner/staff.staff-nakamura"}
+    answer = _send(
+        clinic,
+        "transaction",
+        _entry("POST", "ServiceRequest", _referral(), URN),
+        _entry("POST", "Task", _task(requester=other)),
+    )
+    assert answer.status_code == 422
+    assert "different things" in str(answer.json)
+    assert _total(clinic, "ServiceRequest") == before
 
 
 @pytest.mark.parametrize(
