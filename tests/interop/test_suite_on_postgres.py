@@ -45,6 +45,22 @@ def test_store_services_and_worker_hold_on_postgresql(postgres: PostgresServer) 
     assert len(on_postgresql) > len(passed) / 4, run.stdout[-2000:]
 
 
+def test_fhir_holds_on_postgresql(postgres: PostgresServer) -> None:
+    """Everything that partners do at /fhir, with PostgreSQL below."""
+    command = [sys.executable, "-m", "pytest", "tests/api", "-q", "-k", "postgresql", "--no-header"]
+    run = subprocess.run(
+        [*command, "-p", "no:cacheprovider"],
+        cwd=ROOT,
+        env={**os.environ, "FHIRSVC_TEST_POSTGRES": postgres.url},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_S,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-2000:]
+    assert int(run.stdout.split(" passed")[0].split()[-1]) > 300
+
+
 def test_a_worker_ends_when_its_database_is_gone(postgres: PostgresServer, tmp_path: Path) -> None:
     """SIGTERM ends it within seconds though jobs were running when PostgreSQL was killed."""
     # The shared server is asked for above so that this is skipped where there is none.
