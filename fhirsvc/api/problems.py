@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import structlog
 from flask import Flask, Response, g, request
+from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException
 
 from fhirsvc.api import outcomes
@@ -33,7 +34,10 @@ def register(app: Flask, page: Callable[[dict[str, Any]], str]) -> None:
 
     def answer(problem: dict[str, Any]) -> Response:
         status = int(problem["status"])
-        if request.accept_mimetypes.best_match([PROBLEM_JSON, "text/html"]) == "text/html":
+        # Under a name that is not ours there are no addresses that a page could lead to.
+        is_placed = request_ctx.url_adapter is not None
+        wanted = request.accept_mimetypes.best_match([PROBLEM_JSON, "text/html"])
+        if wanted == "text/html" and is_placed:
             return Response(page(problem), status, content_type="text/html; charset=utf-8")
         return Response(orjson.dumps(problem), status, content_type=PROBLEM_JSON)
 

@@ -203,6 +203,9 @@ def test_another_host_name_is_refused(web):
     """So that no page elsewhere can read this one through a name that points here."""
     assert web.get("/", headers={"Host": "evil.example"}).status_code == 400
     assert web.get("/", headers={"Host": "localhost:8080"}).status_code == 200
+    browser = {"Host": "evil.example", "Accept": "text/html"}
+    assert web.get("/", headers=browser).status_code == 400
+    assert web.get("/fhir%00", headers=browser).status_code == 404
 
 
 def test_a_correlation_id_is_taken_given_back_and_logged(web):
