@@ -11,10 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import parse_qsl
 
 from fhirsvc.errors import Category
 from fhirsvc.fhir.compartment import PARAMETERS
-from fhirsvc.fhir.search import SearchError
+from fhirsvc.fhir.search import Criterion, Search, SearchError, parse
 from fhirsvc.fhir.search_dates import span
 from fhirsvc.fhir.search_parameters import TYPES
 
@@ -31,12 +32,14 @@ _NEVER = ("patient",)
 class KickOff:
     """What is asked for: types in their order (None: all that there are), and between when.
 
-    ``since`` and ``until`` are epoch seconds.
+    ``since`` and ``until`` are epoch seconds. ``filters`` are searches (type, query): of a type
+    that has any, what meets one of them.
     """
 
     types: tuple[str, ...] | None = None
     since: float | None = None
     until: float | None = None
+    filters: tuple[tuple[str, str], ...] = ()
 
 
 def offered(level: Level) -> tuple[str, ...]:
@@ -52,6 +55,7 @@ def kick_off(level: Level, given: Sequence[tuple[str, str]], *, is_lenient: bool
     types: list[str] | None = None
     moments: dict[str, float] = {}
     seen: set[str] = set()
+    filters: list[tuple[str, str]] = []
     for name, value in given:
         if name in _ONCE and name in seen:
             raise SearchError(Category.INVALID, "given more than once", name)
@@ -60,6 +64,8 @@ def kick_off(level: Level, given: Sequence[tuple[str, str]], *, is_lenient: bool
             types = [*(types or ()), *_types(level, value, is_lenient)]
         elif name in ("_since", "_until"):
             moments[name] = _moment(name, value)
+        elif name == "_typeFilter":
+            filters += _filters(level, value)
         elif name == "_outputFormat":
             # In an address a plus is a space.
             if value.replace(" ", "+") not in FORMATS and not is_lenient:
@@ -70,7 +76,40 @@ def kick_off(level: Level, given: Sequence[tuple[str, str]], *, is_lenient: bool
     if types == []:
         raise SearchError(Category.UNSUPPORTED, "none of these types is exported here", "_type")
     chosen = None if types is None else tuple(dict.fromkeys(types))
-    return KickOff(chosen, moments.get("_since"), moments.get("_until"))
+    if chosen is not None and any(type_ not in chosen for type_, _ in filters):
+        raise SearchError(Category.INVALID, "a filter is of no type that is asked for", "_type")
+    return KickOff(chosen, moments.get("_since"), moments.get("_until"), tuple(filters))
+
+
+def criteria(resource_type: str, query: str) -> tuple[Criterion, ...]:
+    """What a filter asks for: words (tokens, references, uris), which one resource can be met by.
+
+    :raises SearchError: it cannot be read, or asks for something else.
+    """
+    search = parse(resource_type, parse_qsl(query, keep_blank_values=True))
+    is_plain = search == Search(resource_type, search.criteria) and search.criteria
+    if not is_plain or any(one.how != "word" for one in search.criteria):
+        message = "a filter is of tokens, references or uris"
+        raise SearchError(Category.UNSUPPORTED, message, "_typeFilter")
+    return search.criteria
+
+
+def _filters(level: Level, value: str) -> list[tuple[str, str]]:
+    """Searches, by comma; a comma of their own is written ``%2C``.
+
+    Also where handling is lenient one that is not offered is refused: more would come without it.
+    """
+    found = []
+    for one in value.split(","):
+        type_, mark, query = one.partition("?")
+        if not mark or type_ not in offered(level):
+            raise SearchError(Category.UNSUPPORTED, "expected Type?search", "_typeFilter")
+        try:
+            criteria(type_, query)
+        except SearchError as error:
+            raise SearchError(error.category, error.message, "_typeFilter") from None
+        found.append((type_, query))
+    return found
 
 
 def parameters_of(body: object) -> list[tuple[str, str]]:

@@ -19,7 +19,11 @@ import orjson
 import sqlalchemy as sa
 import structlog
 
+from fhirsvc.fhir.bulk import criteria
 from fhirsvc.fhir.compartment import patients
+from fhirsvc.fhir.search import Criterion
+from fhirsvc.fhir.search_match import meets
+from fhirsvc.fhir.search_values import values
 from fhirsvc.services.exports import MaySend, everything, folder_of
 from fhirsvc.services.ports import Clock
 from fhirsvc.services.serve import resource_of
@@ -181,6 +185,9 @@ class Exporter:
     ) -> list[tuple[Found, dict[str, Any]]]:
         """Those of a page that belong to the export, and may be sent."""
         read = [(one, resource_of(one)) for one in found]
+        filters = [criteria(type_, query) for name, query in job.filters if name == type_]
+        if filters:
+            read = [one for one in read if _meets_any(filters, one[1])]
         if job.level != "system":
             whose = {one.key: patients(resource) for one, resource in read}
             asked = set().union(*whose.values())
@@ -204,6 +211,11 @@ class Exporter:
     def _save(self, job: Job, **changed: object) -> None:
         if not self.database.run(lambda tx: exports.save(tx, job, **changed)):
             raise _Taken
+
+
+def _meets_any(filters: list[tuple[Criterion, ...]], resource: dict[str, Any]) -> bool:
+    words, _ = values(resource)
+    return any(meets(one, words) for one in filters)
 
 
 @dataclass

@@ -79,6 +79,7 @@ class Exports:
             level=level,
             program=program,
             types=tuple(types),
+            filters=asked.filters,
             since=asked.since,
             until=asked.until,
             state="accepted",

@@ -30,6 +30,7 @@ export_job = sa.Table(
     sa.Column("level", sa.String(10), nullable=False),
     sa.Column("program", sa.String(64), nullable=False),  # an organization's record; empty: none
     sa.Column("types", sa.Text, nullable=False),  # JSON
+    sa.Column("filters", sa.Text, nullable=False),  # JSON: type and query of each
     sa.Column("since", sa.Double),
     sa.Column("until", sa.Double),
     sa.Column("state", sa.String(10), nullable=False),
@@ -65,7 +66,7 @@ served_mark = sa.Table(
 
 @dataclass(frozen=True)
 class Job:
-    """One export; its fields are the columns, ``types`` read."""
+    """One export; its fields are the columns, ``types`` and ``filters`` read."""
 
     id: str
     client: str
@@ -73,6 +74,7 @@ class Job:
     level: str
     program: str
     types: tuple[str, ...]
+    filters: tuple[tuple[str, str], ...]
     since: float | None
     until: float | None
     state: State
@@ -107,8 +109,8 @@ class File:
 
 def add(tx: sa.Connection, job: Job) -> None:
     """Keep a new job."""
-    types = orjson.dumps(job.types).decode()
-    tx.execute(sa.insert(export_job).values({**vars(job), "types": types}))
+    texts = {name: orjson.dumps(getattr(job, name)).decode() for name in ("types", "filters")}
+    tx.execute(sa.insert(export_job).values({**vars(job), **texts}))
 
 
 def one(tx: sa.Connection, id: str, client: str, now: float) -> Job | None:
@@ -221,4 +223,6 @@ def forget(tx: sa.Connection, ids: Sequence[str]) -> None:
 
 
 def _job(row: sa.RowMapping | dict[str, object]) -> Job:
-    return Job(**{**row, "types": tuple(orjson.loads(str(row["types"])))})
+    types = tuple(orjson.loads(str(row["types"])))
+    filters = tuple((type_, query) for type_, query in orjson.loads(str(row["filters"])))
+    return Job(**{**row, "types": types, "filters": filters})

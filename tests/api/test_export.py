@@ -243,7 +243,12 @@ KINDS = [
     ("$export?_since=yesterday", ASYNC, 400, "_since"),
     ("$export?_since=2026-01-01&_since=2026-01-02", ASYNC, 400, "_since"),
     ("$export?_until=soon", LENIENT, 400, "_until"),
-    ("$export?_typeFilter=Goal%3Fstatus%3Dactive", ASYNC, 400, "_typeFilter"),
+    ("$export?_typeFilter=Goal%3Fnonsense%3Dx", ASYNC, 400, "_typeFilter"),
+    ("$export?_typeFilter=Goal%3Fstart-date%3D2026", ASYNC, 400, "_typeFilter"),
+    ("$export?_typeFilter=Goal%3F_count%3D5", ASYNC, 400, "_typeFilter"),
+    ("$export?_typeFilter=Goal", ASYNC, 400, "_typeFilter"),
+    ("$export?_typeFilter=Nonsense%3Fa%3Db", ASYNC, 400, "_typeFilter"),
+    ("$export?_type=Task&_typeFilter=Goal%3Flifecycle-status%3Dactive", ASYNC, 400, "_type"),
     ("$export?_elements=id", ASYNC, 400, "_elements"),
     ("$export?includeAssociatedData=x", ASYNC, 400, "includeAssociatedData"),
     ("Patient/$export?patient=Patient/1", ASYNC, 400, "patient"),
@@ -295,9 +300,30 @@ def test_bodies_that_are_refused(clinic, body, content_type, status):
     assert (answer.status_code, answer.json["resourceType"]) == (status, "OperationOutcome")
 
 
+def test_filters_of_types(clinic, worker):
+    """Of a type with filters, what meets one of them, as its search finds; of others everything."""
+    filters = "Goal%3Flifecycle-status%3Dactive%252Con-hold,Task%3Fstatus%3Drequested"
+    more = "_typeFilter=Task%3Fstatus%3Din-progress%26patient%3Dclient.client-01"
+    path = f"$export?_type=Goal,Task,Patient&_typeFilter={filters}&{more}"
+    found = Counter()
+    for one in _lines(clinic, _export(clinic, worker, path)):
+        found[one["resourceType"]] += 1
+
+    def count(query):
+        return clinic.get(f"/fhir/{query}&_summary=count").json["total"]
+
+    mine = count("Task?status=in-progress&patient=client.client-01")
+    assert found == {
+        "Goal": count("Goal?lifecycle-status=active,on-hold"),
+        "Task": count("Task?status=requested") + mine,
+        "Patient": 12,
+    }
+    assert 0 < mine < count("Task?status=in-progress")
+
+
 def test_lenient_leaves_out(clinic, worker):
     """What is not offered is left out where that is agreed to, and not kept in the manifest."""
-    path = f"$export?_typeFilter=Patient%3Fname%3D{PLANTED}&_type=Goal,Nonsense&_outputFormat=csv"
+    path = f"$export?_elements={PLANTED}&_type=Goal,Nonsense&_outputFormat=csv"
     manifest = _export(clinic, worker, path, headers=LENIENT)
 
     assert {one["type"] for one in manifest["output"]} == {"Goal"}

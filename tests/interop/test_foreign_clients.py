@@ -84,7 +84,7 @@ class TestSmartFetch:
 
     def _bulk(self, served: Served, folder: Path, *more: str) -> None:
         command = [str(Path(sys.executable).parent / "smart-fetch"), "bulk", str(folder)]
-        command += ["--fhir-url", served.fhir, "--no-default-filters", *more]
+        command += ["--fhir-url", served.fhir, *more]
         if served.jwks is not None:
             command += ["--smart-client-id", served.client_id, "--smart-key", str(served.jwks)]
         else:
@@ -96,9 +96,19 @@ class TestSmartFetch:
 
     def test_the_whole_system(self, served: Served, tmp_path: Path):
         """Every resource of the types that it knows arrives once."""
-        self._bulk(served, tmp_path / "out")
+        self._bulk(served, tmp_path / "out", "--no-default-filters")
 
         assert _fetched(tmp_path / "out") == _there(served, ITS_OWN)
+
+    def test_with_its_own_filter(self, served: Served, tmp_path: Path):
+        """As it asks when nobody says otherwise: Observations of some categories only."""
+        self._bulk(served, tmp_path / "out", "--type", "Observation")
+
+        categories = "social-history,vital-signs,imaging,laboratory,survey,exam"
+        categories += ",procedure,therapy,activity"
+        answer = served.get(f"Observation?category={categories}&_summary=count")
+        assert 0 < answer.json()["total"]
+        assert _fetched(tmp_path / "out") == {"Observation": answer.json()["total"]}
 
     def test_a_group(self, served: Served, tmp_path: Path):
         """A program's clients arrive, all of them."""

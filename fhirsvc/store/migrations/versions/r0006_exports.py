@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("level", sa.String(length=10), nullable=False),
         sa.Column("program", sa.String(length=64), nullable=False),
         sa.Column("types", sa.Text(), nullable=False),
+        sa.Column("filters", sa.Text(), nullable=False),
         sa.Column("since", sa.Double(), nullable=True),
         sa.Column("until", sa.Double(), nullable=True),
         sa.Column("state", sa.String(length=10), nullable=False),
