@@ -8,12 +8,15 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing.connection import wait
 
 import click
 import structlog
+from flask import Flask
 from granian.constants import Interfaces
 from granian.server import Server
 
@@ -25,7 +28,10 @@ from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.settings import load
 from fhirsvc.worker import run_worker, stop_on_signals
 
-AGAIN_S = 5.0  # between two starts of a worker that ended by itself
+# Between the end of a worker and the next start: twice as long for each that did not last.
+AGAIN_S = 0.2
+LONGEST_AGAIN_S = 5.0
+LASTING_S = 5.0
 log = structlog.get_logger("fhirsvc.serve")
 
 
@@ -83,9 +89,26 @@ def serve(host: str, port: int, threads: int, no_delivery: bool, as_json: bool) 
         websockets=False,
         workers_kill_timeout=int(load().stop_s) or 1,
         log_enabled=False,
+        respawn_failed_workers=True,
     )
     with _no_worker() if no_delivery else _worker_beside():
-        server.serve(target_loader=partial(from_settings, hosts), wrap_loader=False)
+        server.serve(target_loader=partial(_application, hosts), wrap_loader=False)
+
+
+def _application(hosts: tuple[str, ...] | None) -> Flask:
+    """The application in a process that answers, which ends when the one that started it does.
+
+    Else it would go on alone, without delivery, on a port that no new server could have.
+    """
+    if (parent := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+    return from_settings(hosts)
+
+
+def _end_after(sentinel: int) -> None:
+    wait([sentinel])
+    # Whoever has no answer yet asks again; whatever was answered is on disk.
+    os._exit(1)
 
 
 def _check_free(host: str, port: int) -> None:
@@ -119,7 +142,9 @@ def _worker_beside() -> Iterator[None]:
 
 
 def _keep_worker(stop: threading.Event) -> None:
+    rest = AGAIN_S
     while not stop.is_set():
+        began = time.monotonic()
         # Its input is a pipe of ours: it ends when this process does, however that ends.
         process = subprocess.Popen(
             [sys.executable, "-m", "fhirsvc.cli", "worker", "--with-input"],
@@ -132,4 +157,7 @@ def _keep_worker(stop: threading.Event) -> None:
             process.terminate()
         if not stop.is_set():
             log.error("worker_ended", code=process.returncode)
-            stop.wait(AGAIN_S)
+            if time.monotonic() - began >= LASTING_S:
+                rest = AGAIN_S
+            stop.wait(rest)
+            rest = min(2 * rest, LONGEST_AGAIN_S)
