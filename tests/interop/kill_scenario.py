@@ -86,8 +86,8 @@ class Scenario:
         ]
         self.found = Found()
 
-    def run(self, kills: int) -> Found:
-        """Kill ``kills`` times, and compare at the end."""
+    def run(self, kills: int, longest_s: float) -> Found:
+        """Kill ``kills`` times, or as often as ``longest_s`` seconds allow, and compare."""
         house, began = self.at.house, time.monotonic()
         for url in self.at.urls:
             house.wait(lambda url=url: answers(url), "a server does not answer", LONGEST_S)
@@ -96,12 +96,14 @@ class Scenario:
         self._wait(lambda: len(self._writes()) > 20, "nothing is delivered")
         cycle = list(self.at.kinds)
         for number in range(kills):
+            if time.monotonic() - began > longest_s:
+                break
             self._kill(cycle[number % len(cycle)], is_hasty=self.dice.random() < 0.2)
-            if number == kills // 3:
+            if number == 1:
                 self._wipe()
-            if self.at.workers and number % 25 == 5:
+            if self.at.workers and number % 20 == 2:
                 self._take_over()
-            if self.at.workers and number == kills // 2:
+            if self.at.workers and number == 3:
                 self._freeze()
         self._settle()
         self._compare()
