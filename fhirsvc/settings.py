@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     max_answer_bytes: int = Field(8_000_000, gt=0, description="the largest answer that is read")
     sweep_s: float = Field(1.0, gt=0, description="how often to look for what is due, when idle")
     dead_after_s: float = Field(
-        15.0, gt=0, description="how long another process may be silent before it counts as dead"
+        12.0, gt=0, description="how long another process may be silent before it counts as dead"
     )
     stop_s: float = Field(20.0, ge=0, description="how long a stop waits for what is being sent")
 

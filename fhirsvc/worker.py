@@ -38,10 +38,7 @@ def run_worker(
     """
     stop = stop or threading.Event()
     database = wiring.database
-    if database.is_sqlite:
-        database.upgrade()
-    else:
-        database.check()
+    database.prepare()
     with _only_one(database) as is_alone:
         parts = wiring.delivery(is_alone=is_alone)
         parts.identity.register()

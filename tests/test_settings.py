@@ -28,6 +28,13 @@ def test_order(tmp_path, monkeypatch):
     assert (settings.sweep_s, settings.stop_s, settings.dead_after_s) == (3.0, 2.0, 1.0)
 
 
+def test_another_worker_takes_over_within_a_quarter_of_a_minute():
+    """It looks once in a sweep, and the one that died may have been heard just before."""
+    settings = load()
+
+    assert settings.dead_after_s + 2 * settings.sweep_s <= 15.0
+
+
 def test_settings_do_not_change():
     """One object, read once."""
     with pytest.raises(ValueError, match="frozen"):

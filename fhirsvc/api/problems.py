@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
+import sqlalchemy as sa
 import structlog
 from flask import Flask, Response, g, request
 from flask.globals import request_ctx
@@ -57,6 +58,13 @@ def register(app: Flask, page: Callable[[dict[str, Any]], str]) -> None:
             return outcomes.http(status, error.name)
         return answer(_problem(status, _category(status), error.name))
 
+    def unreachable(error: sa.exc.SQLAlchemyError) -> Response:
+        # Whether it was stored before the connection was lost is not known: its version tells.
+        log.error("database_failed", error=type(error).__name__, route=str(request.url_rule))
+        found = known(FhirsvcError(Category.UNAVAILABLE, "it does not answer", "database"))
+        found.headers["Retry-After"] = "1"
+        return found
+
     def unexpected(error: Exception) -> Response:
         # Its text may hold values; the type and the correlation id find it again.
         log.error("unexpected", error=type(error).__name__, route=str(request.url_rule))
@@ -66,6 +74,8 @@ def register(app: Flask, page: Callable[[dict[str, Any]], str]) -> None:
 
     app.register_error_handler(FhirsvcError, known)
     app.register_error_handler(HTTPException, http)
+    for lost in (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError):
+        app.register_error_handler(lost, unreachable)
     app.register_error_handler(Exception, unexpected)
 
 

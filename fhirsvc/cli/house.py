@@ -21,10 +21,7 @@ def house(settings: Settings | None = None) -> Iterator[Wiring]:
     configure_logs(settings.log_level)
     wiring = product(settings, late=True)
     try:
-        if wiring.database.is_sqlite:
-            wiring.database.upgrade()
-        else:
-            wiring.database.check()
+        wiring.database.prepare()
         yield wiring
     finally:
         wiring.database.dispose()

@@ -1,4 +1,8 @@
-"""``fhirsvc serve`` and ``fhirsvc worker``: the processes that stay."""
+"""``fhirsvc serve`` and ``fhirsvc worker``: the processes that stay.
+
+What only some of them need is imported where they begin: it takes most of the time of a start, and
+nothing is delivered or answered meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +12,32 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING
 
 import click
 import structlog
 from granian.constants import Interfaces
 from granian.server import Server
 
-from fhirsvc.app import LOOPBACK, from_settings
 from fhirsvc.cli import FINDINGS
-from fhirsvc.cli.house import house
 from fhirsvc.cli.output import json_option, say_json
 from fhirsvc.errors import Category, FhirsvcError
-from fhirsvc.settings import load
-from fhirsvc.worker import run_worker, stop_on_signals
+from fhirsvc.services.logs import configure_logs
+from fhirsvc.settings import Settings, load
+from fhirsvc.store.database import Database
 
-AGAIN_S = 5.0  # between two starts of a worker that ended by itself
+if TYPE_CHECKING:
+    from flask import Flask
+
+# Between the end of a worker and the next start: twice as long for each that did not last.
+AGAIN_S = 0.2
+LONGEST_AGAIN_S = 5.0
+LASTING_S = 5.0
 log = structlog.get_logger("fhirsvc.serve")
 
 
@@ -36,6 +48,9 @@ log = structlog.get_logger("fhirsvc.serve")
 @click.pass_context
 def worker(ctx: click.Context, until_idle: bool, with_input: bool, as_json: bool) -> None:
     """Send what is due until told to stop (SIGTERM, Ctrl-C)."""
+    from fhirsvc.cli.house import house  # noqa: PLC0415 - only who delivers needs it
+    from fhirsvc.worker import run_worker, stop_on_signals  # noqa: PLC0415 - the same
+
     with house() as wiring, stop_on_signals() as stop:
         if with_input:
             threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
@@ -64,8 +79,8 @@ def serve(host: str, port: int, threads: int, no_delivery: bool, as_json: bool) 
     There is no login yet: another host than this one belongs behind something that has one.
     """
     _check_free(host, port)
-    with house():
-        pass  # the schema is there before the first request
+    settings = load()
+    _prepare(settings)
     url = f"http://{host}:{port}/"
     if as_json:
         say_json({"url": url})
@@ -73,7 +88,6 @@ def serve(host: str, port: int, threads: int, no_delivery: bool, as_json: bool) 
         click.echo(f"serving {url}")
     # A fork would copy this process with the locks of its threads.
     multiprocessing.set_start_method("spawn", force=True)
-    hosts = LOOPBACK if host in LOOPBACK else None
     server = Server(
         "fhirsvc.app:from_settings",
         address=host,
@@ -81,11 +95,40 @@ def serve(host: str, port: int, threads: int, no_delivery: bool, as_json: bool) 
         interface=Interfaces.WSGI,
         blocking_threads=threads,
         websockets=False,
-        workers_kill_timeout=int(load().stop_s) or 1,
+        workers_kill_timeout=int(settings.stop_s) or 1,
         log_enabled=False,
+        respawn_failed_workers=True,
     )
     with _no_worker() if no_delivery else _worker_beside():
-        server.serve(target_loader=partial(from_settings, hosts), wrap_loader=False)
+        server.serve(target_loader=partial(_application, host), wrap_loader=False)
+
+
+def _prepare(settings: Settings) -> None:
+    """Have the schema there before the first request."""
+    configure_logs(settings.log_level)
+    database = Database(settings.database_url)
+    try:
+        database.prepare()
+    finally:
+        database.dispose()
+
+
+def _application(host: str) -> Flask:
+    """The application in a process that answers, which ends when the one that started it does.
+
+    Else it would go on alone, without delivery, on a port that no new server could have.
+    """
+    from fhirsvc.app import LOOPBACK, from_settings  # noqa: PLC0415 - only who answers needs it
+
+    if (parent := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+    return from_settings(LOOPBACK if host in LOOPBACK else None)
+
+
+def _end_after(sentinel: int) -> None:
+    wait([sentinel])
+    # Whoever has no answer yet asks again; whatever was answered is on disk.
+    os._exit(1)
 
 
 def _check_free(host: str, port: int) -> None:
@@ -119,7 +162,9 @@ def _worker_beside() -> Iterator[None]:
 
 
 def _keep_worker(stop: threading.Event) -> None:
+    rest = AGAIN_S
     while not stop.is_set():
+        began = time.monotonic()
         # Its input is a pipe of ours: it ends when this process does, however that ends.
         process = subprocess.Popen(
             [sys.executable, "-m", "fhirsvc.cli", "worker", "--with-input"],
@@ -132,4 +177,7 @@ def _keep_worker(stop: threading.Event) -> None:
             process.terminate()
         if not stop.is_set():
             log.error("worker_ended", code=process.returncode)
-            stop.wait(AGAIN_S)
+            if time.monotonic() - began >= LASTING_S:
+                rest = AGAIN_S
+            stop.wait(rest)
+            rest = min(2 * rest, LONGEST_AGAIN_S)

@@ -145,6 +145,16 @@ class Database:
                 "database",
             )
 
+    def prepare(self) -> None:
+        """See to the newest schema: an SQLite file is brought up to it, others have to have it.
+
+        :raises FhirsvcError: CONFLICT, as ``check``: PostgreSQL is its operator's to upgrade.
+        """
+        if self.is_sqlite:
+            self.upgrade()
+        else:
+            self.check()
+
     def dispose(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()

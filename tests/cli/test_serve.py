@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from pathlib import Path
 
 import orjson
 import pytest
@@ -154,3 +155,35 @@ def test_a_worker_that_fails_beside_a_server_ends_with_a_message(tmp_path, envir
         said = process.stderr.read()
         assert process.wait(30) == 3
     assert said == "error: files: Is a directory\n"
+
+
+def test_nothing_goes_on_after_a_killed_server(tmp_path, environment):
+    """Neither what answers nor what delivers outlives it, so that it can be started again."""
+    with serving(tmp_path, environment) as (url, process):
+        until(lambda: b"worker_started" in (tmp_path / "stderr.log").read_bytes(), "no worker")
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(30)
+        port = int(url.rpartition(":")[2])
+        until(lambda: not listens(port), "something still listens")
+        until(lambda: b"worker_stopped" in (tmp_path / "stderr.log").read_bytes(), "it goes on")
+
+
+def test_a_process_that_answers_and_ends_is_started_again(tmp_path, environment):
+    """The server goes on with another one."""
+    with serving(tmp_path, environment) as (url, process):
+        (answering,) = [
+            pid
+            for task in Path(f"/proc/{process.pid}/task").glob("*/children")
+            for pid in map(int, task.read_text().split())
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+        os.kill(answering, signal.SIGKILL)
+        until(lambda: not Path(f"/proc/{answering}").exists(), "it is not gone")
+        until(lambda: body(f"{url}/healthz"), "nobody answers")
+        assert process.poll() is None
+
+
+def listens(port):
+    """Whether somebody takes connections at a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -68,6 +68,10 @@ class PostgresServer:
         )
         self._await_connection()
 
+    def is_running(self) -> bool:
+        """Tell whether the server runs."""
+        return self._child is not None and self._child.running()
+
     def stop(self) -> None:
         """End the server politely, disconnecting whoever is still there."""
         if self._child is not None:
