@@ -44,7 +44,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep found: how many deliveries are due, and whether nothing will move by itself."""
+    """What a sweep found: how many are due, up to the lanes, and whether nothing moves by itself."""
 
     due: int
     is_idle: bool

@@ -32,9 +32,13 @@ _WAITING = (
     )
     .distinct()
 )
-_WAITING_ON = _WAITING.join(delivery, delivery.c.id == delivery_wait.c.delivery_id).where(
-    delivery.c.connection_id == sa.bindparam("waiting_on")
+# Looked up one by one, not joined: SQLite would begin with all deliveries of the connection.
+_ITS_CONNECTION = (
+    sa.select(delivery.c.connection_id)
+    .where(delivery.c.id == delivery_wait.c.delivery_id)
+    .scalar_subquery()
 )
+_WAITING_ON = _WAITING.where(_ITS_CONNECTION == sa.bindparam("waiting_on"))
 _RECORD = sa.insert(delivery_event)
 
 
