@@ -152,14 +152,19 @@ def release(
 
 
 def wake(tx: sa.Connection, ids: Sequence[int], now: float) -> int:
-    """Make these held or waiting deliveries due; others among them are left alone."""
+    """Make these held or waiting deliveries due; others among them are left alone.
+
+    What waited takes its old place in the queue: a client's goals do not go behind everybody else's
+    because they were looked at before the client had arrived.
+    """
     woken = 0
+    place = sa.case((delivery.c.created_at < now, delivery.c.created_at), else_=now)
     for start in range(0, len(ids), CHUNK):
         which = delivery.c.id.in_(ids[start : start + CHUNK])
         held = sa.and_(which, delivery.c.state == "held")
         woken += move(tx, held, Change("pending", reason="what it waited for came"), now)
         asleep = sa.and_(which, delivery.c.state == "pending", delivery.c.next_at > now)
-        woken += tx.execute(sa.update(delivery).where(asleep).values(next_at=now)).rowcount
+        woken += tx.execute(sa.update(delivery).where(asleep).values(next_at=place)).rowcount
     return woken
 
 

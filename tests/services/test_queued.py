@@ -120,3 +120,15 @@ def test_a_link_wakes_its_own_connections_deliveries_alone(house):
         woken = deliveries.release(tx, [waits], house.clock(), other.id)
         due = queue.due(tx, house.clock())
     assert (woken, due) == (2, {other.id: 2})
+
+
+def test_what_waited_takes_its_old_place_in_the_queue(house):
+    """A goal that was looked at before its client goes right after it, not behind all others."""
+    house.accept(goal("g-1", client_id="c-1"), client("c-1"))
+    house.clock.now += 5
+    house.accept(*(client(f"c-{n}") for n in range(2, 9)))
+    turns = [house.turn() for _ in range(3)]
+
+    delivered = {one.record_id for one in house.deliveries(states=["delivered"])}
+    assert turns == ["pending", "delivered", "delivered"]
+    assert delivered == {"c-1", "g-1"}
