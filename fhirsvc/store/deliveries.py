@@ -40,6 +40,7 @@ _ITS_CONNECTION = (
 )
 _WAITING_ON = _WAITING.where(_ITS_CONNECTION == sa.bindparam("waiting_on"))
 _RECORD = sa.insert(delivery_event)
+_END = sa.update(delivery).where(delivery.c.id == sa.bindparam("ended"))
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,8 @@ def wake(tx: sa.Connection, ids: Sequence[int], now: float) -> int:
     What waited takes its old place in the queue: a client's goals do not go behind everybody else's
     because they were looked at before the client had arrived.
     """
+    if not ids:
+        return 0
     woken = 0
     place = sa.case((delivery.c.created_at < now, delivery.c.created_at), else_=now)
     for start in range(0, len(ids), CHUNK):
@@ -255,6 +258,25 @@ def move(
     if not rows:
         return 0
     ids = [row.id for row in rows]
+    values = _values(change, now)
+    if change.failed:
+        values["attempts"] = delivery.c.attempts + 1
+    tx.execute(sa.update(delivery).where(delivery.c.id.in_(ids)).values(values))
+    if change.state not in ("pending", "held"):
+        tx.execute(sa.delete(delivery_wait).where(delivery_wait.c.delivery_id.in_(ids)))
+    record_events(tx, [(row.id, row.state, change) for row in rows], executor, now)
+    return len(rows)
+
+
+def end(tx: sa.Connection, taken: Delivery, change: Change, now: float) -> None:
+    """Make a change to a delivery that its owner has in hand, locked: it waits for nothing."""
+    values = _values(change, now)
+    values["attempts"] = taken.attempts + change.failed
+    tx.execute(_END, {"ended": taken.id, **values})
+    record_events(tx, [(taken.id, "sending", change)], taken.owner, now)
+
+
+def _values(change: Change, now: float) -> dict[str, Any]:
     values: dict[str, Any] = {
         "state": change.state,
         "category": change.category,
@@ -268,13 +290,7 @@ def move(
         values["report"] = change.report
     if change.state == "delivered":
         values["as_ran"] = False
-    if change.failed:
-        values["attempts"] = delivery.c.attempts + 1
-    tx.execute(sa.update(delivery).where(delivery.c.id.in_(ids)).values(values))
-    if change.state not in ("pending", "held"):
-        tx.execute(sa.delete(delivery_wait).where(delivery_wait.c.delivery_id.in_(ids)))
-    record_events(tx, [(row.id, row.state, change) for row in rows], executor, now)
-    return len(rows)
+    return values
 
 
 def record_events(
