@@ -31,6 +31,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.memory
 	$(BIN)/python -m tests.bench.delivery
+	$(BIN)/python -m tests.bench.queued
 	$(BIN)/python -m tests.bench.exporting
 	$(BIN)/python -m tests.bench.posting
 

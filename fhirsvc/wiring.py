@@ -302,17 +302,19 @@ class Wiring:
             every = self.settings.sweep_s
             intake = Intake(self.database, puller, self.watcher(clients), self.clock, every)
         notifier = self.notifier()
-        chores = self._chores(lambda: identity.id, notifier)
+        chores = self._chores(lambda: identity.id, notifier, lambda: sweeper.is_busy)
         return Delivering(identity, clients, lanes, engine, sweeper, chores, notifier, intake)
 
-    def _chores(self, owner: Callable[[], str], notifier: Notifier) -> Chores:
+    def _chores(
+        self, owner: Callable[[], str], notifier: Notifier, is_busy: Callable[[], bool]
+    ) -> Chores:
         """What a worker does beside sending."""
         projector = self.projector
         pieces: dict[str, Piece] = {"export": self.exporter(owner).once}
         pieces |= {f"notify-{number}": notifier.piece for number in range(NOTIFIERS)}
         if projector is not None:
             pieces["project"] = projector.catch_up
-        return Chores(pieces, time.monotonic, self.settings.sweep_s)
+        return Chores(pieces, time.monotonic, self.settings.sweep_s, is_busy)
 
 
 @dataclass(frozen=True)

@@ -80,14 +80,14 @@ class LinkJournal:
             raise LostClaimError
         now = self._clock()
 
-        def note(tx: sa.Connection) -> int:
+        def note(tx: sa.Connection) -> tuple[int, Link]:
             self._check(tx)
-            link_id = self._linked(tx).id
-            sent = Dispatch(link_id, now, self._mappings, wanted.hash, dict(wanted.body))
+            link = self._linked(tx)
+            sent = Dispatch(link.id, now, self._mappings, wanted.hash, dict(wanted.body))
             agreements.sent(tx, self._taken.id, sent)
-            return links.begin(
+            attempt = links.begin(
                 tx,
-                link_id=link_id,
+                link_id=link.id,
                 delivery_id=self._taken.id,
                 executor=self._taken.owner,
                 method=method,
@@ -95,8 +95,9 @@ class LinkJournal:
                 now=now,
                 settle_at=now + self._longest,
             )
+            return attempt, link
 
-        attempt = self._run(note, durable=True)
+        attempt, self.link = self._run(note, durable=True)
         if self._clock() - now > self._longest / 2:
             raise LostClaimError  # this process stood still: others may look for it already
         return attempt
@@ -160,9 +161,8 @@ class LinkJournal:
                 acked=(acked.hash, acked.version) if acked else (None, None),
                 now=now,
                 rung=self._rung,
+                agreement=agreements.packed(acked.said or acked.body, remote.body) if acked else {},
             )
-            if acked is not None:
-                agreements.agree(tx, link.id, acked.said or acked.body, remote.body)
             if link.remote_id is None:
                 deliveries.release(tx, [("link", *link.local)], now, link.connection_id)
             connections.answered(tx, link.connection_id)

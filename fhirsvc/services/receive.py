@@ -295,8 +295,8 @@ class Receiver:
                     acked=(whole, receipt.version),
                     now=now,
                     rung=link.rung,
+                    agreement=agreements.packed(following, remote.body),
                 )
-                agreements.agree(tx, link.id, following, remote.body)
             else:
                 links.forget(tx, [link.id])
             if (not merged.is_quiet or following != said) and receipt.outcome == "unchanged":

@@ -44,7 +44,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep found: how many deliveries are due, and whether nothing will move by itself."""
+    """What a sweep found: how many are due, up to the lanes, and whether all is done for now."""
 
     due: int
     is_idle: bool
@@ -74,6 +74,12 @@ class Sweeper:
         self._next_backfill = 0.0
         self._next_tidy = 0.0
         self._failures = 0
+        self._is_busy = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the last sweep found something that could be sent."""
+        return self._is_busy
 
     def sweep(self) -> Swept:
         """One sweep; a failure of the engine is logged and cured, one of the database raised."""
@@ -88,6 +94,7 @@ class Sweeper:
             due = queue.due(tx, now)
             lanes = lanes_.wanted(tx, due)
             is_idle = now < self._next_backfill and not due and queue.is_idle(tx)
+        self._is_busy = bool(due)
         living = self._identity.living()
         self._on_share(1.0 / len(living))
         self._dispatch(dead, living, lanes, now)

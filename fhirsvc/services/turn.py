@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import orjson
+import sqlalchemy as sa
 
 from fhirsvc.ehr import batch
 from fhirsvc.ehr.content import fingerprint, lasting
@@ -435,15 +436,15 @@ class Turn:
         unlinked = {local for local in self.blocked if not self._remote(local)} - set(self._own())
         if unlinked:
             return self._wait(unlinked)
-        disputed = self._disputed()
-        if disputed:
-            return Change("held", str(Category.CONFLICT), disputed)
-        return Change("delivered", reason=self._left_behind())
-
-    def _disputed(self) -> str:
-        """The elements that both sides changed, which somebody has to decide."""
         with self.deliverer.database.read() as tx:
-            listed = conflicts.open_of_record(tx, self.connection.id, self.taken.record)
+            disputed = self._disputed(tx)
+            if disputed:
+                return Change("held", str(Category.CONFLICT), disputed)
+            return Change("delivered", reason=self._left_behind(tx))
+
+    def _disputed(self, tx: sa.Connection) -> str:
+        """The elements that both sides changed, which somebody has to decide."""
+        listed = conflicts.open_of_record(tx, self.connection.id, self.taken.record)
         said = "; ".join(f"conflict {one.id} at {one.clash.path}" for one in listed[:SHOWN])
         return sentence(said + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""))
 
@@ -462,10 +463,9 @@ class Turn:
             return Change("held", str(Category.NOT_FOUND), reason, waits=frozenset(waits))
         return Change("pending", "", f"waiting: {names(missing)}", WAIT_S, waits=frozenset(waits))
 
-    def _left_behind(self) -> str:
+    def _left_behind(self, tx: sa.Connection) -> str:
         """What an earlier version sent and this one no longer maps to: it stays at the EHR."""
-        with self.deliverer.database.read() as tx:
-            every = links.of_record(tx, self.connection.id, self.taken.record)
+        every = links.of_record(tx, self.connection.id, self.taken.record)
         own = set(self._own())
         if self.negotiated is not None:
             own |= self.negotiated.placed

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import sqlalchemy as sa
+
 from fhirsvc.ehr.content import fingerprint, lasting
 from fhirsvc.ehr.decide import Decision
 from fhirsvc.ehr.protocol import Stopped, Wanted, Written
@@ -85,7 +87,7 @@ class Withdrawal(Turn):
         self.deliverer.database.run(lambda tx: links.stand(tx, link.id, "gone"))
         return None
 
-    def _left_behind(self) -> str:
+    def _left_behind(self, _tx: sa.Connection) -> str:
         return f"stays at the EHR: {names(self.left)}" if self.left else ""
 
 

@@ -8,23 +8,30 @@ one link, and by which mappings: what a replay repeats.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from fhirsvc.store.tables import dispatch, link
 
 Body = Mapping[str, Any]
 # Every write runs these: making a statement costs more than running it.
-_AGREE = sa.update(link).where(link.c.id == sa.bindparam("agreed"))
-_SENT = sa.insert(dispatch)
-_SENT_AGAIN = sa.update(dispatch).where(
-    dispatch.c.delivery_id == sa.bindparam("sent_by"),
-    dispatch.c.link_id == sa.bindparam("sent_for"),
-)
+_KEY = ("delivery_id", "link_id")
+_SAID = ("at", "mappings", "hash", "body")
+
+
+def _sending(insert: Callable[[sa.Table], Any]) -> sa.Executable:
+    made = insert(dispatch)
+    instead = {name: made.excluded[name] for name in _SAID}
+    statement: sa.Executable = made.on_conflict_do_update(index_elements=_KEY, set_=instead)
+    return statement
+
+
+_SEND = {"sqlite": _sending(sqlite.insert), "postgresql": _sending(postgresql.insert)}
 
 
 def pack(body: Body) -> bytes:
@@ -54,9 +61,9 @@ def of(tx: sa.Connection, link_id: int) -> Agreement | None:
     return Agreement(unpack(row.said), unpack(row.held))
 
 
-def agree(tx: sa.Connection, link_id: int, said: Body, held: Body) -> None:
-    """Note a new agreement."""
-    tx.execute(_AGREE, {"agreed": link_id, "said": pack(said), "held": pack(held)})
+def packed(said: Body, held: Body) -> dict[str, bytes]:
+    """A new agreement, to be noted with :func:`fhirsvc.store.links.ack`."""
+    return {"said": pack(said), "held": pack(held)}
 
 
 @dataclass(frozen=True)
@@ -73,9 +80,8 @@ class Dispatch:
 def sent(tx: sa.Connection, delivery_id: int, one: Dispatch) -> None:
     """Note what a delivery sends for a link, instead of what it sent before."""
     values = {"at": one.at, "mappings": one.mappings, "hash": one.hash, "body": pack(one.body)}
-    key = {"sent_by": delivery_id, "sent_for": one.link_id}
-    if tx.execute(_SENT_AGAIN, {**key, **values}).rowcount == 0:
-        tx.execute(_SENT, {"delivery_id": delivery_id, "link_id": one.link_id, **values})
+    key = {"delivery_id": delivery_id, "link_id": one.link_id}
+    tx.execute(_SEND[tx.dialect.name], {**key, **values})
 
 
 def dispatches(tx: sa.Connection, delivery_id: int) -> list[Dispatch]:

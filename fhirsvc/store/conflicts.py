@@ -15,6 +15,18 @@ from fhirsvc.store.received import conflict
 # How a conflict was decided: ours, theirs, or {"value": …} for something else.
 Resolution = str | dict[str, Any]
 
+# Every turn runs this: making a statement costs more than running it.
+_OPEN_OF_RECORD = (
+    sa.select(conflict)
+    .where(
+        conflict.c.connection_id == sa.bindparam("kept_of"),
+        conflict.c.record_type == sa.bindparam("of_type"),
+        conflict.c.record_id == sa.bindparam("of_id"),
+        conflict.c.state == "open",
+    )
+    .order_by(conflict.c.id)
+)
+
 
 @dataclass(frozen=True)
 class Side:
@@ -62,13 +74,8 @@ def of_link(tx: sa.Connection, link_id: int) -> list[Conflict]:
 
 def open_of_record(tx: sa.Connection, connection_id: int, key: tuple[str, str]) -> list[Conflict]:
     """The open conflicts of a record at one connection."""
-    query = sa.select(conflict).where(
-        conflict.c.connection_id == connection_id,
-        conflict.c.record_type == key[0],
-        conflict.c.record_id == key[1],
-        conflict.c.state == "open",
-    )
-    return [_of(row) for row in tx.execute(query.order_by(conflict.c.id))]
+    named = {"kept_of": connection_id, "of_type": key[0], "of_id": key[1]}
+    return [_of(row) for row in tx.execute(_OPEN_OF_RECORD, named)]
 
 
 def keep(

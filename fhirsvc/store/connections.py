@@ -17,6 +17,7 @@ from fhirsvc.store.tables import connection, refusal
 
 AUTHS = ("none", "basic", "bearer", "oauth2", "smart")
 STATES = ("active", "paused", "stopped")
+MOST_LANES = 64  # deliveries that run at the same time
 _JSON = ("options", "tls", "rungs", "inbound")
 # Every turn runs these: making a statement costs more than running it.
 _BY_ID = sa.select(connection).where(connection.c.id == sa.bindparam("known_as"))
@@ -142,7 +143,7 @@ def _check(new: NewConnection) -> None:
         (0 < new.rate < math.inf, "rate", "more than 0"),
         (new.burst >= 1, "burst", "at least 1"),
         (0 <= new.index_lag_s < math.inf, "index_lag_s", "0 or more"),
-        (1 <= new.concurrency <= 64, "concurrency", "1 to 64"),
+        (1 <= new.concurrency <= MOST_LANES, "concurrency", f"1 to {MOST_LANES}"),
         (6 <= new.us_core <= 9, "us_core", "6, 7, 8 or 9"),
     ]
     for holds, name, expected in rules:

@@ -32,10 +32,15 @@ _WAITING = (
     )
     .distinct()
 )
-_WAITING_ON = _WAITING.join(delivery, delivery.c.id == delivery_wait.c.delivery_id).where(
-    delivery.c.connection_id == sa.bindparam("waiting_on")
+# Looked up one by one, not joined: SQLite would begin with all deliveries of the connection.
+_ITS_CONNECTION = (
+    sa.select(delivery.c.connection_id)
+    .where(delivery.c.id == delivery_wait.c.delivery_id)
+    .scalar_subquery()
 )
+_WAITING_ON = _WAITING.where(_ITS_CONNECTION == sa.bindparam("waiting_on"))
 _RECORD = sa.insert(delivery_event)
+_END = sa.update(delivery).where(delivery.c.id == sa.bindparam("ended"))
 
 
 @dataclass(frozen=True)
@@ -148,14 +153,21 @@ def release(
 
 
 def wake(tx: sa.Connection, ids: Sequence[int], now: float) -> int:
-    """Make these held or waiting deliveries due; others among them are left alone."""
+    """Make these held or waiting deliveries due; others among them are left alone.
+
+    What waited takes its old place in the queue: a client's goals do not go behind everybody else's
+    because they were looked at before the client had arrived.
+    """
+    if not ids:
+        return 0
     woken = 0
+    place = sa.case((delivery.c.created_at < now, delivery.c.created_at), else_=now)
     for start in range(0, len(ids), CHUNK):
         which = delivery.c.id.in_(ids[start : start + CHUNK])
         held = sa.and_(which, delivery.c.state == "held")
         woken += move(tx, held, Change("pending", reason="what it waited for came"), now)
         asleep = sa.and_(which, delivery.c.state == "pending", delivery.c.next_at > now)
-        woken += tx.execute(sa.update(delivery).where(asleep).values(next_at=now)).rowcount
+        woken += tx.execute(sa.update(delivery).where(asleep).values(next_at=place)).rowcount
     return woken
 
 
@@ -246,6 +258,25 @@ def move(
     if not rows:
         return 0
     ids = [row.id for row in rows]
+    values = _values(change, now)
+    if change.failed:
+        values["attempts"] = delivery.c.attempts + 1
+    tx.execute(sa.update(delivery).where(delivery.c.id.in_(ids)).values(values))
+    if change.state not in ("pending", "held"):
+        tx.execute(sa.delete(delivery_wait).where(delivery_wait.c.delivery_id.in_(ids)))
+    record_events(tx, [(row.id, row.state, change) for row in rows], executor, now)
+    return len(rows)
+
+
+def end(tx: sa.Connection, taken: Delivery, change: Change, now: float) -> None:
+    """Make a change to a delivery that its owner has in hand, locked: it waits for nothing."""
+    values = _values(change, now)
+    values["attempts"] = taken.attempts + change.failed
+    tx.execute(_END, {"ended": taken.id, **values})
+    record_events(tx, [(taken.id, "sending", change)], taken.owner, now)
+
+
+def _values(change: Change, now: float) -> dict[str, Any]:
     values: dict[str, Any] = {
         "state": change.state,
         "category": change.category,
@@ -259,13 +290,7 @@ def move(
         values["report"] = change.report
     if change.state == "delivered":
         values["as_ran"] = False
-    if change.failed:
-        values["attempts"] = delivery.c.attempts + 1
-    tx.execute(sa.update(delivery).where(delivery.c.id.in_(ids)).values(values))
-    if change.state not in ("pending", "held"):
-        tx.execute(sa.delete(delivery_wait).where(delivery_wait.c.delivery_id.in_(ids)))
-    record_events(tx, [(row.id, row.state, change) for row in rows], executor, now)
-    return len(rows)
+    return values
 
 
 def record_events(

@@ -5,7 +5,7 @@ It is over 300 lines because a link and its attempts are looked for from many si
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -37,6 +37,7 @@ _END = (
     .where(attempt.c.id == sa.bindparam("ended"))
     .values(status=sa.func.coalesce(sa.bindparam("answered"), attempt.c.status), body=None)
 )
+_NO_AGREEMENT: Mapping[str, bytes] = {}
 _ACK = sa.update(link).where(link.c.id == sa.bindparam("acked"))
 
 
@@ -318,10 +319,12 @@ def ack(
     acked: tuple[str | None, int | None],
     now: float,
     rung: str = "native",
+    agreement: Mapping[str, bytes] = _NO_AGREEMENT,
 ) -> None:
     """Note what the EHR holds: ``remote`` is (id, ETag, hash), ``acked`` our (hash, version).
 
-    An acked hash of None says that it is ours but holds something else than we want.
+    An acked hash of None says that it is ours but holds something else than we want. A new
+    ``agreement`` comes from :func:`fhirsvc.store.agreements.packed`; without one the last stands.
     """
     tx.execute(
         _ACK,
@@ -335,5 +338,6 @@ def ack(
             "acked_at": now,
             "rung": rung,
             "standing": "live",
+            **agreement,
         },
     )

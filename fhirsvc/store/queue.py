@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from fhirsvc.store import deliveries
+from fhirsvc.store.connections import MOST_LANES
 from fhirsvc.store.deliveries import Delivery
 from fhirsvc.store.tables import (
     connection,
@@ -18,6 +20,28 @@ from fhirsvc.store.tables import (
     record,
     record_version,
 )
+
+
+def _due() -> sa.Select[Any]:
+    now = sa.bindparam("now", type_=sa.Double)
+    some = (
+        sa.select(delivery.c.id)
+        .where(
+            delivery.c.connection_id == connection.c.id,
+            delivery.c.state == "pending",
+            delivery.c.next_at <= now,
+        )
+        .limit(MOST_LANES)  # nobody needs to know how many more are due
+        .correlate(connection)
+        .subquery()
+    )
+    counted = sa.select(sa.func.count()).select_from(some).scalar_subquery()
+    return sa.select(connection.c.id, counted.label("due")).where(
+        connection.c.state == "active", connection.c.rest_until <= now
+    )
+
+
+_DUE = _due()
 
 
 @dataclass(frozen=True)
@@ -33,19 +57,12 @@ class Event:
 
 
 def due(tx: sa.Connection, now: float) -> dict[int, int]:
-    """Connection id → how many of its deliveries could be sent now; idle ones are left out."""
-    rows = tx.execute(
-        sa.select(delivery.c.connection_id, sa.func.count())
-        .join(connection, connection.c.id == delivery.c.connection_id)
-        .where(
-            delivery.c.state == "pending",
-            delivery.c.next_at <= now,
-            connection.c.state == "active",
-            connection.c.rest_until <= now,
-        )
-        .group_by(delivery.c.connection_id)
-    )
-    return {row[0]: row[1] for row in rows}
+    """Connection id → how many of its deliveries could be sent now, counted up to ``MOST_LANES``.
+
+    Connections where nothing is due are left out.
+    """
+    rows = tx.execute(_DUE, {"now": now})
+    return {row.id: row.due for row in rows if row.due}
 
 
 def is_idle(tx: sa.Connection) -> bool:

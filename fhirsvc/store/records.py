@@ -14,6 +14,15 @@ from fhirsvc.store.tables import record, record_version
 RecordKey = tuple[str, str]  # type, id
 
 
+# Every turn runs these: making a statement costs more than running it.
+_OF = sa.select(record_version).where(
+    record_version.c.type == sa.bindparam("of_type"),
+    record_version.c.id == sa.bindparam("of_id"),
+)
+_CURRENT = _OF.order_by(record_version.c.version.desc()).limit(1)
+_NUMBERED = _OF.where(record_version.c.version == sa.bindparam("numbered"))
+
+
 @dataclass(frozen=True)
 class Version:
     """One immutable version of a record; ``body`` is its JSON text, ``accepted_at`` epoch s."""
@@ -109,14 +118,11 @@ def _head(one: Version, client_id: str | None) -> dict[str, object]:
 
 def version(tx: sa.Connection, key: RecordKey, number: int | None = None) -> Version:
     """One version of a record, the current one without ``number``; NOT_FOUND when there is none."""
-    query = sa.select(record_version).where(
-        record_version.c.type == key[0], record_version.c.id == key[1]
-    )
+    named = {"of_type": key[0], "of_id": key[1]}
     if number is None:
-        query = query.order_by(record_version.c.version.desc()).limit(1)
+        row = tx.execute(_CURRENT, named).mappings().first()
     else:
-        query = query.where(record_version.c.version == number)
-    row = tx.execute(query).mappings().first()
+        row = tx.execute(_NUMBERED, {**named, "numbered": number}).mappings().first()
     if row is None:
         raise FhirsvcError(Category.NOT_FOUND, "no such record", "/".join(key))
     return Version(**row)

@@ -46,11 +46,10 @@ def _due() -> sa.Select[Any]:
 
 
 # Every turn runs these: making a statement costs more than running it.
-_DUE = _due()
 _END_WAITS = sa.delete(delivery_wait).where(
     delivery_wait.c.delivery_id == sa.bindparam("of_delivery")
 )
-_TAKE = sa.update(delivery).where(delivery.c.id == sa.bindparam("taken")).returning(delivery)
+_TAKE = sa.update(delivery).where(delivery.c.id == _due().scalar_subquery()).returning(delivery)
 _HELD = (
     sa.select(delivery.c.revision)
     .where(
@@ -69,15 +68,14 @@ def claim(tx: sa.Connection, connection_id: int, owner: str, now: float) -> Deli
     delivery before it gets more. A record whose older version is being sent is passed over, so that
     its versions arrive in order.
     """
-    found: int | None = tx.execute(_DUE, {"due_on": connection_id, "now": now}).scalar()
-    if found is None:
-        return None
-    change = Change("sending")
-    tx.execute(_END_WAITS, {"of_delivery": found})
     values = {"state": "sending", "owner": owner, "updated_at": now, "category": "", "reason": ""}
-    row = tx.execute(_TAKE, {"taken": found, **values})
-    deliveries.record_events(tx, [(found, "pending", change)], owner, now)
-    return Delivery(**row.mappings().one())
+    row = tx.execute(_TAKE, {"due_on": connection_id, "now": now, **values}).mappings().first()
+    if row is None:
+        return None
+    taken = Delivery(**row)
+    tx.execute(_END_WAITS, {"of_delivery": taken.id})
+    deliveries.record_events(tx, [(taken.id, "pending", Change("sending"))], owner, now)
+    return taken
 
 
 def is_held_by(tx: sa.Connection, delivery_id: int, owner: str) -> bool:
@@ -104,7 +102,7 @@ def finish(tx: sa.Connection, taken: Delivery, change: Change, now: float) -> st
         change = change if change.state == "delivered" else OUTDATED
     elif is_rejudged:
         change = REJUDGED
-    deliveries.move(tx, delivery.c.id == taken.id, change, now, executor=taken.owner)
+    deliveries.end(tx, taken, change, now)
     waits = [
         {"delivery_id": taken.id, "kind": kind, "type": of_type, "id": of_id}
         for kind, of_type, of_id in sorted(change.waits)

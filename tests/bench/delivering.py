@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,9 +49,17 @@ class Ehr:
 
     def writes(self, *bases: str) -> int:
         """How many writes came below these bases so far."""
-        with urllib.request.urlopen(self.url("count"), timeout=30) as answer:
-            counted: Mapping[str, int] = json.load(answer)
+        counted = self._ask("count")
         return sum(counted.get(one, 0) for one in bases or ("fhir",))
+
+    def order(self) -> Mapping[str, int]:
+        """What came out of order: see the stub."""
+        return self._ask("order")
+
+    def _ask(self, what: str) -> Mapping[str, int]:
+        with urllib.request.urlopen(self.url(what), timeout=30) as answer:
+            counted: Mapping[str, int] = json.load(answer)
+        return counted
 
 
 @contextmanager
@@ -102,14 +110,19 @@ def watch(
     writes: Callable[[], int],
     total: int,
     timeout_s: float = 60.0,
+    others: Sequence[subprocess.Popen[bytes]] = (),
 ) -> Pace:
-    """Watch a process from a tenth of ``total`` writes to nine tenths: start and end cost extra."""
+    """Watch a process from a tenth of ``total`` writes to nine tenths: start and end cost extra.
+
+    With ``others`` that do the same the rate is of all, and the memory that of the largest.
+    """
+    pids = [one.pid for one in (process, *others)]
     until = time.monotonic() + timeout_s
     begun: tuple[float, int, float] | None = None
     peak = 0
     while True:
-        now, count, cpu = time.monotonic(), writes(), _cpu_s(process.pid)
-        peak = max(peak, memory._resident_kb(process.pid))
+        now, count, cpu = time.monotonic(), writes(), sum(map(_cpu_s, pids))
+        peak = max(peak, *map(memory._resident_kb, pids))
         if begun is None and count >= total / 10:
             begun = now, count, cpu
         is_late = now > until or process.poll() is not None

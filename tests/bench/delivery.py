@@ -10,16 +10,11 @@ requests_x_ideal            requests.Session with 32 threads against the same st
 delivery_cpu_x_requests     CPU seconds per write against those of requests.Session
 slowed_by_a_dead_ehr        rate of two connections while a third hangs, or refuses (the worse),
                             against their rate without a third: 1.0 is not slowed
-queue_peak_x_small          largest memory of a worker that sends 2,000 of 100,000 queued
-                            deliveries, against one that has 2,000
-queue_claim_x_small         writes per second likewise
-status_seconds              ``sync status --json`` with the 100,000
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -36,7 +31,6 @@ from stub_ehr import LATENCY_S
 
 WRITES = 1000
 CLINICS = 1  # of 819 resources
-QUEUED, SENT = 100_000, 2000
 IDEAL = CONCURRENCY / LATENCY_S
 
 
@@ -120,32 +114,6 @@ def slowed() -> float:
     return min(hanging.rate, refusing.rate) / alone.rate
 
 
-def queued(count: int) -> tuple[Pace, float]:
-    """A worker that sends some of ``count`` queued deliveries; seconds that their status takes."""
-    with _sqlite() as url, stub() as ehr:
-        began = time.monotonic()
-        wired = delivering.house("tiny", url, {"ehr": ehr.url()}, ())
-        wired.operator.pause("ehr")
-        wired.publisher.accept(delivering.clients(count))
-        took = time.monotonic() - began
-        status_s = _status_s(url)
-        wired.operator.resume("ehr")
-        wired.database.dispose()
-        with running(delivering.worker(url, "tiny")) as process:
-            pace = watch(process, ehr.writes, SENT)
-    print(f"{count:,} queued in {took:.1f} s, their status in {status_s:.2f} s")
-    _say(f"{SENT:,} of {count:,} queued", pace)
-    return pace, status_s
-
-
-def _status_s(url: str) -> float:
-    command = [sys.executable, "-m", "fhirsvc.cli", "sync", "status", "--json"]
-    env = {**delivering.ENV, "FHIRSVC_DATABASE_URL": url}
-    began = time.monotonic()
-    subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL)
-    return time.monotonic() - began
-
-
 def figures() -> dict[str, float]:
     """Name to figure, printing what they are made of."""
     alone = bare()
@@ -166,11 +134,7 @@ def figures() -> dict[str, float]:
         _say("delivery, PostgreSQL", postgres)
         found["delivery_postgres_x_ideal"] = postgres.rate / IDEAL
     found["slowed_by_a_dead_ehr"] = slowed()
-    small, _ = queued(SENT)
-    large, status_s = queued(QUEUED)
-    found["queue_peak_x_small"] = large.peak_mb / small.peak_mb
-    found["queue_claim_x_small"] = large.rate / small.rate
-    return found | {"status_seconds": status_s}
+    return found
 
 
 def main() -> None:

@@ -2,15 +2,18 @@
 
 Every answer comes 30 ms after its request. A write is answered with its body, an id and a version;
 of a business identifier there is one resource. Searches are empty, nothing can be read. ``GET
-/count`` tells at once how many writes came below each base. With ``--hang`` it never answers.
-Prints its port first, and ends when its standard input does.
+/count`` tells at once how many writes came below each base, ``GET /order`` whether they came in
+order. With ``--hang`` it never answers. Prints its port first, and ends when its standard input
+does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections import Counter
+from typing import Any
 
 import orjson
 import statements
@@ -18,6 +21,8 @@ import statements
 LATENCY_S = 0.030
 _METADATA = orjson.dumps(statements.everything())
 _EMPTY = orjson.dumps({"resourceType": "Bundle", "type": "searchset", "total": 0})
+_REFERENCE = re.compile(rb'"reference":"([^"]*)"')
+_VERSION = re.compile(rb"version (\d+)")
 _MISSING = orjson.dumps({"resourceType": "OperationOutcome", "issue": []})
 
 
@@ -27,6 +32,9 @@ class Stub:
     def __init__(self) -> None:
         self.writes: Counter[str] = Counter()
         self._known: dict[str, list[int]] = {}
+        self._there: set[str] = set()
+        self._newest: dict[str, int] = {}
+        self._wrong: Counter[str] = Counter()
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, str, bytes]:
         """Status, further header lines and body."""
@@ -34,6 +42,8 @@ class Stub:
         if method == "GET":
             if base == "count":
                 return 200, "", orjson.dumps(self.writes)
+            if base == "order":
+                return 200, "", orjson.dumps(self._order())
             if path == ["metadata"]:
                 return 200, "", _METADATA
             return (200, "", _EMPTY) if "?" in target else (404, "", _MISSING)
@@ -46,8 +56,26 @@ class Stub:
         else:
             self._known[target][1] = version = version + 1
         resource["id"] = resource.get("id", str(number))
+        self._look(base, resource, body)
         resource["meta"] = {**resource.get("meta", {}), "versionId": str(version or 1)}
         return 201 if is_new else 200, f'ETag: W/"{version or 1}"\r\n', orjson.dumps(resource)
+
+    def _look(self, base: str, resource: dict[str, Any], body: bytes) -> None:
+        """Note what refers to something that is not there, and a version after a newer one."""
+        for one in _REFERENCE.findall(body):
+            self._wrong["unknown"] += f"{base}/{one.decode()}" not in self._there
+        self._there.add(f"{base}/{resource['resourceType']}/{resource['id']}")
+        said = _VERSION.search(body)
+        if said is not None:
+            name = f"{base}/{resource['identifier'][0]['value']}"
+            version = int(said[1])
+            self._wrong["back"] += version < self._newest.get(name, 0)
+            self._newest[name] = max(version, self._newest.get(name, 0))
+
+    def _order(self) -> dict[str, int]:
+        """References to what was not there, versions that came too late, the oldest newest one."""
+        newest = min(self._newest.values(), default=0)
+        return {"unknown": self._wrong["unknown"], "back": self._wrong["back"], "newest": newest}
 
 
 class Connection(asyncio.Protocol):
@@ -72,7 +100,7 @@ class Connection(asyncio.Protocol):
         status, more, body = self._stub.answer(method, target, rest[:length])
         text = f"HTTP/1.1 {status} -\r\nContent-Type: application/fhir+json\r\n{more}"
         said = f"{text}Content-Length: {len(body)}\r\n\r\n".encode() + body
-        delay = 0.0 if target == "/count" else LATENCY_S
+        delay = 0.0 if target in ("/count", "/order") else LATENCY_S
         asyncio.get_running_loop().call_later(delay, self._say, said)
 
     def _say(self, said: bytes) -> None:

@@ -7,7 +7,7 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from fhirsvc.services.chores import REST_S, Chores
+from fhirsvc.services.chores import GIVE_WAY, REST_S, Chores
 
 
 class Watch:
@@ -36,6 +36,22 @@ def test_a_chore_rests_as_long_as_it_worked(watch):
 
     chores = Chores({"one": piece}, watch, 5.0)
     assert [chores.once("one") for _ in range(3)] == [0.25, REST_S, 5.0]
+
+
+def test_a_chore_gives_way_while_there_is_something_to_send(watch):
+    """It rests longer than it worked; with nothing to send, or nothing to do, as ever."""
+    busy = [True, True, False]
+    left = [0.25, 7.0, 0.25]
+
+    def piece() -> bool:
+        if not left:
+            return False
+        watch.now += left.pop(0)
+        return True
+
+    chores = Chores({"one": piece}, watch, 5.0, lambda: busy.pop(0))
+    rests = [chores.once("one") for _ in range(4)]
+    assert rests == [GIVE_WAY * 0.25, GIVE_WAY * REST_S, 0.25, 5.0]
 
 
 def test_idle_is_when_each_has_found_nothing(watch):

@@ -78,8 +78,10 @@ def test_everything_arrives(house, desk):
     house.accept(client(), care_plan(goal_ids=["g-1"]), goal(addresses="cp-1/dx1"))
 
     busy = desk.sweeper.sweep()
+    was_busy = desk.sweeper.is_busy
     idle = desk.sweeper.sweep()
 
+    assert (was_busy, desk.sweeper.is_busy) == (True, False)
     assert (busy.due, busy.is_idle) == (3, False)
     assert (idle.due, idle.is_idle) == (0, True)
     assert house.count("delivered") == 3
