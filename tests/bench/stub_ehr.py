@@ -22,7 +22,7 @@ LATENCY_S = 0.030
 _METADATA = orjson.dumps(statements.everything())
 _EMPTY = orjson.dumps({"resourceType": "Bundle", "type": "searchset", "total": 0})
 _REFERENCE = re.compile(rb'"reference":"([^"]*)"')
-_VERSION = re.compile(rb"version (\d+)")
+_VERSION = re.compile(rb'"family":"Family version (\d+)"')  # as the bench's clients say it
 _MISSING = orjson.dumps({"resourceType": "OperationOutcome", "issue": []})
 
 

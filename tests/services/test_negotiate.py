@@ -274,7 +274,7 @@ STRICT = {"searches": {"patient", "_id", "_lastUpdated"}, "conditional": False}
 def test_an_ehr_that_finds_nothing_by_identifier(database, clock):
     """What a patient has is looked through instead, and after a lost answer it is there once."""
     clinic = _hospital(database, clock, None, STRICT)
-    clinic.wire.faults.extend([""] * 60 + ["drop"] + [""] * 40 + ["drop"])
+    clinic.wire.faults.extend([""] * 120 + ["drop"] + [""] * 40 + ["drop"])
 
     for _ in range(6):
         clinic.drain()
