@@ -194,7 +194,7 @@ def _answered(answer: Response) -> Resource:
         said["location"] = answer.headers["Location"]
     if "ETag" in answer.headers:
         said["etag"] = answer.headers["ETag"]
-    body = answer.get_data()
+    body = answer.get_data() if answer.mimetype == FHIR_JSON else b""  # a redirect is a page
     content = orjson.loads(body) if body else None
     if status >= 400:
         return {"response": {**said, "outcome": content}}

@@ -232,6 +232,7 @@ def test_a_transaction_finds_what_is_there(clinic):
         ({"resourceType": "Bundle", "type": "batch", "entry": {}}, 400),
         ({"resourceType": "Bundle", "type": "batch", "entry": [_entry("GET", GOAL)] * 201}, 400),
         ({"resourceType": "Bundle", "type": "batch", "entry": [_entry("GET", "../metrics")]}, 200),
+        ({"resourceType": "Bundle", "type": "batch", "entry": [_entry("GET", "a//b")]}, 200),
         ({"resourceType": "Bundle", "type": "batch", "entry": [_entry("POST", "", {})]}, 400),
     ],
 )
@@ -240,7 +241,7 @@ def test_what_is_no_bundle_to_be_done(clinic, body, status):
     answer = clinic.post("/fhir", json=body)
     assert answer.status_code == status
     if status == 200:
-        assert _statuses(answer) == ["404"]
+        assert _statuses(answer)[0] in ("404", "308")
 
 
 def test_minimal_answers(clinic):
