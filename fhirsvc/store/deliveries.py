@@ -1,4 +1,7 @@
-"""The state machine of deliveries: every change of state goes through here and is recorded."""
+"""The state machine of deliveries: every change of state goes through here and is recorded.
+
+It is over 300 lines because no change of state may be made anywhere else.
+"""
 
 from __future__ import annotations
 
