@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from fhirsvc.services.sweep import Swept
 from fhirsvc.store.database import Database
 from fhirsvc.wiring import Delivering, Wiring
 
+LOOK_S = 0.05  # between two looks whether another worker has ended
 log = structlog.get_logger("fhirsvc.worker")
 
 
@@ -28,18 +30,20 @@ def run_worker(
     until_idle: bool = False,
     stop: threading.Event | None = None,
     timeout_s: float | None = None,
+    patience_s: float = 0.0,
 ) -> bool:
     """Deliver until told to stop.
 
     That is when ``stop`` is set, ``timeout_s`` seconds are over or, with ``until_idle``, all is
     done.
     Returns whether everything was done that could be without somebody's help. On SQLite there
-    can be one worker per database: CONFLICT when another one runs. On PostgreSQL any number can.
+    can be one worker per database: CONFLICT when another one still runs after ``patience_s``
+    seconds. On PostgreSQL any number can.
     """
     stop = stop or threading.Event()
     database = wiring.database
     database.prepare()
-    with _only_one(database) as is_alone:
+    with _only_one(database, patience_s, stop) as is_alone:
         parts = wiring.delivery(is_alone=is_alone)
         parts.identity.register()
         # What a predecessor left in hand is due again before anything else happens.
@@ -110,7 +114,7 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def _only_one(database: Database) -> Iterator[bool]:
+def _only_one(database: Database, patience_s: float, stop: threading.Event) -> Iterator[bool]:
     """Hold the lock of an SQLite database's worker; whether it is held (PostgreSQL needs none).
 
     The kernel drops it when the process ends, however it ends.
@@ -120,13 +124,21 @@ def _only_one(database: Database) -> Iterator[bool]:
         return
     path = Path(f"{database.path}-worker.lock")
     handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    until = time.monotonic() + patience_s
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FhirsvcError(
-                Category.CONFLICT, "another worker delivers from this database", str(path)
-            ) from None
+        while not _locked(handle):
+            if time.monotonic() >= until or stop.wait(LOOK_S):
+                raise FhirsvcError(
+                    Category.CONFLICT, "another worker delivers from this database", str(path)
+                )
         yield True
     finally:
         os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

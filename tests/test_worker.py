@@ -105,11 +105,36 @@ def test_one_worker_per_sqlite_file(tmp_path):
     wired = wiring.build(
         settings, check=tiny.check, mapper=tiny.TinyMapper(), validate=tiny.no_findings
     )
-    with _only_one(wired.database), pytest.raises(FhirsvcError, match="another worker") as raised:
+    other = _only_one(wired.database, 0.0, threading.Event())
+    with other, pytest.raises(FhirsvcError, match="another worker") as raised:
         run_worker(wired, until_idle=True)
     wired.database.dispose()
 
     assert raised.value.category == Category.CONFLICT
+
+
+def test_a_patient_worker_begins_when_the_other_one_has_ended(tmp_path):
+    """The one beside a server that was killed may still have something in hand."""
+    settings = load(database_url=f"sqlite:///{tmp_path / 'f.sqlite'}", sweep_s=0.2)
+    wired = wiring.build(
+        settings, check=tiny.check, mapper=tiny.TinyMapper(), validate=tiny.no_findings
+    )
+    wired.database.upgrade()
+    results: list[bool] = []
+
+    def work() -> None:
+        results.append(run_worker(wired, until_idle=True, timeout_s=60, patience_s=60))
+
+    with _only_one(wired.database, 0.0, threading.Event()):
+        worker = threading.Thread(target=work)
+        worker.start()
+        worker.join(0.3)
+        with wired.database.read() as tx:
+            assert tx.execute(sa.select(executor.c.id)).first() is None
+    worker.join(60)
+    wired.database.dispose()
+
+    assert results == [True]
 
 
 def test_sigterm_stops_cleanly(wired, database_url, ehr):

@@ -52,9 +52,12 @@ def worker(ctx: click.Context, until_idle: bool, with_input: bool, as_json: bool
     from fhirsvc.worker import run_worker, stop_on_signals  # noqa: PLC0415 - the same
 
     with house() as wiring, stop_on_signals() as stop:
+        patience_s = 0.0
         if with_input:
+            # The one beside a server that was killed may still end what it had in hand.
+            patience_s = wiring.settings.stop_s
             threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
-        done = run_worker(wiring, until_idle=until_idle, stop=stop)
+        done = run_worker(wiring, until_idle=until_idle, stop=stop, patience_s=patience_s)
     if as_json:
         say_json({"idle": done})
     ctx.exit(0 if done or not until_idle else FINDINGS)

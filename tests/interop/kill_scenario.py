@@ -177,10 +177,10 @@ class Scenario:
         os.kill(pid, signal.SIGSTOP)
         frozen = self._in_hand(pid)
         house.rest(self.at.wired.settings.dead_after_s + 3.0)
-        left = self._in_hand(pid)
+        house.wait(lambda: not self._in_hand(pid), "nobody takes over", LONGEST_S)
         os.kill(pid, signal.SIGCONT)
         self.found.said.append(
-            f"frozen and revived: {len(frozen)} in hand, {len(left)} of them when it went on"
+            f"frozen and revived: {len(frozen)} in hand, which another had when it went on"
         )
         house.rest(3.0)
 

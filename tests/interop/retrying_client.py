@@ -15,6 +15,7 @@ from remembering_ehr import edition_of
 
 Key = tuple[str, str]
 PATIENCE_S = 90.0  # how long it goes on with one record before it gives up
+LATER = (502, 503, 504)  # answers that ask for the same request again
 STAMP = "2026-01-12T09:40:00-05:00"
 
 
@@ -76,7 +77,7 @@ class RetryingClient(threading.Thread):
         """The version that it is by now; 0 where that is not known yet."""
         expected = {"If-Match": f'W/"{version}"'} if version else {"If-None-Match": "*"}
         answer = self._ask("PUT", key, expected, _record(key, edition))
-        if answer is None or answer.status_code >= 500:
+        if answer is None or answer.status_code in LATER:
             return 0
         if answer.status_code in (409, 412):  # it may be ours, whose answer was lost
             return self._look(key, edition, version)
@@ -87,7 +88,7 @@ class RetryingClient(threading.Thread):
 
     def _look(self, key: Key, edition: int, version: int) -> int:
         answer = self._ask("GET", key, {}, None)
-        if answer is None or answer.status_code >= 500:
+        if answer is None or answer.status_code in LATER:
             return 0
         there = int(answer.headers.get("ETag", "0").strip('W/"'))
         if (there, edition_of(answer.content)) == (version + 1, edition):
@@ -108,7 +109,7 @@ class RetryingClient(threading.Thread):
             self._urls.append(self._urls.pop(0))
             return None
         self.answers[str(answer.status_code)] += 1
-        if answer.status_code >= 500:
+        if answer.status_code in LATER:
             self._urls.append(self._urls.pop(0))
         return answer
 
