@@ -113,13 +113,14 @@ class TestUsCore:
 
     def test_race_may_be_unknown(self, validator: ForVersion, version: str) -> None:
         """The null flavours that us-core-23 speaks of are races alone, and not beside one."""
+        check = validator(version).check
         patient = example_patient(version)
         race = next(e for e in patient["extension"] if e["url"].endswith("/us-core-race"))
         flavour = {"system": CATEGORY + "v3-NullFlavor", "code": "UNK", "display": "unknown"}
         others = [e for e in race["extension"] if e["url"] not in ("ombCategory", "detailed")]
         race["extension"] = [{"url": "ombCategory", "valueCoding": flavour}, *others]
 
-        (verdict,) = validator(version).check([patient], US_CORE_PROFILES)
+        (verdict,) = check([patient], US_CORE_PROFILES)
 
         assert verdict.errors == ()
 
