@@ -314,7 +314,9 @@ class Wiring:
         pieces |= {f"notify-{number}": notifier.piece for number in range(NOTIFIERS)}
         if projector is not None:
             pieces["project"] = projector.catch_up
-        return Chores(pieces, time.monotonic, self.settings.sweep_s, is_busy)
+        # To tell partners is to wait for them: that gives way to nothing.
+        heavy = ("export", "project")
+        return Chores(pieces, time.monotonic, self.settings.sweep_s, is_busy, heavy)
 
 
 @dataclass(frozen=True)

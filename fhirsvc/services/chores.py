@@ -1,20 +1,21 @@
 """Chores: what a worker does beside sending, each in a thread of its own, a piece at a time.
 
-After a piece a chore rests as long as the piece took, and while there is something to send several
-times as long, so that sending keeps most of the time; after nothing to do, for a while.
+After a piece a chore rests as long as the piece took; after nothing to do, for a while. One that
+takes the processor or the database from sending gives way while there is something to send: it
+rests many times as long, so that sending keeps nine tenths of the time.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import structlog
 
 from fhirsvc.services.ports import Clock
 
 REST_S = 1.0  # the longest piece that is rested from in full
-GIVE_WAY = 3  # rests for a piece, while there is something to send
+GIVE_WAY = 12  # rests for a piece, while there is something to send
 # Does a piece of work; whether there may be more.
 Piece = Callable[[], bool]
 log = structlog.get_logger("fhirsvc.chores")
@@ -24,7 +25,7 @@ class Chores:
     """Does pieces of work, by name, again and again until it is stopped.
 
     Where there was nothing to do it looks again after ``every_s`` seconds; ``clock`` says how long
-    a piece took, in seconds, and ``is_busy`` whether there is something to send.
+    a piece took, in seconds. Those that are ``heavy`` give way while ``is_busy``.
     """
 
     def __init__(
@@ -33,11 +34,13 @@ class Chores:
         clock: Clock,
         every_s: float,
         is_busy: Callable[[], bool] = lambda: False,
+        heavy: Collection[str] = (),
     ) -> None:
         self._pieces = dict(pieces)
         self._clock = clock
         self._every = every_s
         self._is_busy = is_busy
+        self._heavy = frozenset(heavy)
         self._stop = threading.Event()
         self._idle: set[str] = set()
         self._threads = [
@@ -78,6 +81,6 @@ class Chores:
         if is_more:
             self._idle.discard(name)
             took = min(self._clock() - began, REST_S)
-            return took * GIVE_WAY if self._is_busy() else took
+            return took * GIVE_WAY if name in self._heavy and self._is_busy() else took
         self._idle.add(name)
         return self._every

@@ -49,9 +49,20 @@ def test_a_chore_gives_way_while_there_is_something_to_send(watch):
         watch.now += left.pop(0)
         return True
 
-    chores = Chores({"one": piece}, watch, 5.0, lambda: busy.pop(0))
+    chores = Chores({"one": piece}, watch, 5.0, lambda: busy.pop(0), ["one"])
     rests = [chores.once("one") for _ in range(4)]
     assert rests == [GIVE_WAY * 0.25, GIVE_WAY * REST_S, 0.25, 5.0]
+
+
+def test_a_chore_that_is_not_heavy_gives_way_to_nothing(watch):
+    """Partners are told as soon while much is sent."""
+
+    def piece() -> bool:
+        watch.now += 0.25
+        return True
+
+    chores = Chores({"tell": piece}, watch, 5.0, lambda: True, ["other"])
+    assert chores.once("tell") == 0.25
 
 
 def test_idle_is_when_each_has_found_nothing(watch):
