@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from fhirsvc.store import pairs
 from fhirsvc.store.records import RecordKey
 from fhirsvc.store.tables import (
     REOPENING,
@@ -28,11 +29,7 @@ UNSENT = ("pending", "held", "dead")
 # Every write that makes something runs these: making a statement costs more than running it.
 _WAITING = (
     sa.select(delivery_wait.c.delivery_id)
-    .where(
-        sa.tuple_(delivery_wait.c.kind, delivery_wait.c.type, delivery_wait.c.id).in_(
-            sa.bindparam("came", expanding=True)
-        )
-    )
+    .where(pairs.bound((delivery_wait.c.kind, delivery_wait.c.type, delivery_wait.c.id), "came"))
     .distinct()
 )
 # Looked up one by one, not joined: SQLite would begin with all deliveries of the connection.
@@ -135,7 +132,7 @@ def supersede(tx: sa.Connection, keys: Iterable[RecordKey], now: float) -> int:
     if not wanted:
         return 0
     which = sa.and_(
-        sa.tuple_(delivery.c.record_type, delivery.c.record_id).in_(wanted),
+        pairs.among((delivery.c.record_type, delivery.c.record_id), wanted),
         delivery.c.state.in_(UNSENT),
     )
     return move(tx, which, Change("superseded", reason="a newer version was accepted"), now)
@@ -149,9 +146,10 @@ def release(
     if not wanted:
         return 0
     if connection_id is None:
-        waiting = tx.execute(_WAITING, {"came": wanted})
+        waiting = tx.execute(_WAITING, pairs.values("came", wanted))
     else:
-        waiting = tx.execute(_WAITING_ON, {"came": wanted, "waiting_on": connection_id})
+        named = {"waiting_on": connection_id, **pairs.values("came", wanted)}
+        waiting = tx.execute(_WAITING_ON, named)
     return wake(tx, list(waiting.scalars()), now)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from fhirsvc.store import pairs
 from fhirsvc.store.records import RecordKey
 from fhirsvc.store.tables import attempt, link
 
@@ -19,7 +20,7 @@ COLUMNS = [one for one in link.c if one.name not in ("said", "held")]
 # Every turn runs these: making a statement costs more than running it.
 _OF = sa.select(*COLUMNS).where(
     link.c.connection_id == sa.bindparam("linked_on"),
-    sa.tuple_(link.c.resource_type, link.c.local_id).in_(sa.bindparam("locals", expanding=True)),
+    pairs.bound((link.c.resource_type, link.c.local_id), "locals"),
 )
 _OF_RECORD = (
     sa.select(*COLUMNS)
@@ -88,7 +89,7 @@ def of(tx: sa.Connection, connection_id: int, wanted: Iterable[Local]) -> dict[L
     keys = sorted(set(wanted))
     if not keys:
         return {}
-    rows = tx.execute(_OF, {"linked_on": connection_id, "locals": keys}).mappings()
+    rows = tx.execute(_OF, {"linked_on": connection_id, **pairs.values("locals", keys)}).mappings()
     return {(row["resource_type"], row["local_id"]): Link(**row) for row in rows}
 
 
@@ -108,7 +109,7 @@ def by_remote(
     rows = tx.execute(
         sa.select(*COLUMNS).where(
             link.c.connection_id == connection_id,
-            sa.tuple_(link.c.remote_type, link.c.remote_id).in_(keys),
+            pairs.among((link.c.remote_type, link.c.remote_id), keys),
         )
     ).mappings()
     return {(row["remote_type"], row["remote_id"]): Link(**row) for row in rows}

@@ -9,10 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from fhirsvc.errors import Category, FhirsvcError
+from fhirsvc.store import pairs
 from fhirsvc.store.tables import record, record_version
 
 RecordKey = tuple[str, str]  # type, id
-
+_KEY = (record.c.type, record.c.id)
 
 # Every turn runs these: making a statement costs more than running it.
 _OF = sa.select(record_version).where(
@@ -47,7 +48,7 @@ def current(tx: sa.Connection, keys: Iterable[RecordKey]) -> dict[RecordKey, tup
     """Version number and hash of each of ``keys`` that exists, locked until the commit."""
     found = tx.execute(
         sa.select(record.c.type, record.c.id, record.c.version, record.c.hash)
-        .where(sa.tuple_(record.c.type, record.c.id).in_(sorted(set(keys))))
+        .where(pairs.among(_KEY, set(keys)))
         .order_by(record.c.type, record.c.id)  # one locking order: no deadlock
         .with_for_update()
     )
@@ -59,11 +60,7 @@ def present(tx: sa.Connection, keys: Iterable[RecordKey]) -> set[RecordKey]:
     wanted = sorted(set(keys))
     if not wanted:
         return set()
-    found = tx.execute(
-        sa.select(record.c.type, record.c.id).where(
-            sa.tuple_(record.c.type, record.c.id).in_(wanted)
-        )
-    )
+    found = tx.execute(sa.select(record.c.type, record.c.id).where(pairs.among(_KEY, wanted)))
     return {(row.type, row.id) for row in found}
 
 
@@ -72,7 +69,7 @@ def clients(tx: sa.Connection, keys: Iterable[RecordKey]) -> set[str]:
     found = tx.execute(
         sa.select(record.c.client_id)
         .where(
-            sa.tuple_(record.c.type, record.c.id).in_(sorted(set(keys))),
+            pairs.among(_KEY, set(keys)),
             record.c.client_id.is_not(None),
         )
         .distinct()
@@ -140,8 +137,7 @@ def history(tx: sa.Connection, key: RecordKey) -> list[Version]:
 
 def newest(tx: sa.Connection, keys: Iterable[RecordKey]) -> list[Version]:
     """The current versions of ``keys``; those that are deleted too."""
-    pairs = sa.tuple_(record.c.type, record.c.id)
-    query = _current().where(pairs.in_(sorted(set(keys))))
+    query = _current().where(pairs.among(_KEY, set(keys)))
     return [Version(**row) for row in tx.execute(query).mappings()]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from fhirsvc.store import pairs
 from fhirsvc.store.records import RecordKey, Version
 from fhirsvc.store.served import (
     served,
@@ -70,8 +71,8 @@ def heads(
         rows = tx.execute(sa.select(served).where(served.c.key.in_(sorted(keys)))).mappings()
         found |= {row["key"]: Head(**row) for row in rows}
     if of_records:
-        pairs = sa.tuple_(served.c.record_type, served.c.record_id)
-        query = sa.select(served).where(pairs.in_(sorted(set(of_records))))
+        which = pairs.among((served.c.record_type, served.c.record_id), of_records)
+        query = sa.select(served).where(which)
         found |= {row["key"]: Head(**row) for row in tx.execute(query).mappings()}
     return found
 
@@ -144,8 +145,9 @@ def note(
     tx: sa.Connection, versions: Sequence[Version], served_ones: Mapping[RecordKey, bool], by: str
 ) -> None:
     """Remember which version of each record was mapped, and whether it is served."""
-    pairs = sa.tuple_(served_record.c.type, served_record.c.id)
-    tx.execute(sa.delete(served_record).where(pairs.in_(sorted(one.key for one in versions))))
+    noted = (served_record.c.type, served_record.c.id)
+    which = pairs.among(noted, [one.key for one in versions])
+    tx.execute(sa.delete(served_record).where(which))
     tx.execute(
         sa.insert(served_record),
         [
@@ -196,8 +198,8 @@ def owed(tx: sa.Connection, limit: int) -> list[RecordKey]:
 def pay(tx: sa.Connection, keys: Collection[RecordKey]) -> None:
     """These were mapped."""
     if keys:
-        pairs = sa.tuple_(served_due.c.type, served_due.c.id)
-        tx.execute(sa.delete(served_due).where(pairs.in_(sorted(keys))))
+        which = pairs.among((served_due.c.type, served_due.c.id), keys)
+        tx.execute(sa.delete(served_due).where(which))
 
 
 def behind(tx: sa.Connection) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from tiny import client, goal
+from tiny import care_plan, client, goal
 
 from fhirsvc.services import lanes
 from fhirsvc.services.lanes import Lanes
@@ -79,6 +79,25 @@ def test_neither_a_turn_nor_a_sweep_grows_with_the_queue(house, sweeper):
         taken[made] = steps.of(house.turn), steps.of(sweeper.sweep)
     assert all(many < few * 1.1 for few, many in zip(taken[SHORT], taken[LONG], strict=True))
     assert min(taken[SHORT]) > 100, "steps are counted"
+
+
+def test_nothing_grows_with_what_was_delivered(house, sweeper):
+    """Neither to accept new versions of some records, nor to send what refers to others."""
+    if not house.database.is_sqlite:
+        pytest.skip("counts the steps of SQLite")
+    steps = Steps(house.database)
+    taken = {}
+    for made in (100, 1000):
+        house.accept(*(client(f"{made}-{n}") for n in range(made)))
+        house.drain(limit=made + 1)
+        few = [f"{made}-{n}" for n in range(10)]
+        house.accept(*(client(one, family="Twice") for one in few))  # prepares what is prepared
+        plans = [care_plan(one, one, diagnoses=["dx1", "dx2"]) for one in few]
+        changed = [client(one, family="Thrice") for one in few]
+        accepting = steps.of(lambda changed=changed, plans=plans: house.accept(*changed, *plans))
+        sending = steps.of(lambda: house.drain(limit=50))
+        taken[made] = accepting, sending
+    assert all(many < few * 1.1 for few, many in zip(taken[100], taken[1000], strict=True)), taken
 
 
 def test_what_is_due_is_counted_as_far_as_lanes_go(house):
