@@ -155,9 +155,10 @@ class Publisher:
                 also(tx, receipts[0])
 
         given = [(record, expected)]
-        return self.accept_together(given, correlation_id=correlation_id, source=source, also=one)[
-            0
-        ]
+        receipts = self.accept_together(
+            given, correlation_id=correlation_id, source=source, also=one
+        )
+        return receipts[0]
 
     def accept_together(
         self,
@@ -196,7 +197,9 @@ class Publisher:
                 records.current(tx, [one.key for one in incoming])
             receipts: list[Receipt] = []
             for one, (_, expected) in zip(incoming, given, strict=True):
-                receipts += self._take_in(tx, [one], cause, now, expected, beside, project).receipts
+                first_of_all = [] if receipts else beside
+                taken = self._take_in(tx, [one], cause, now, expected, first_of_all, project)
+                receipts += taken.receipts
             if also is not None:
                 also(tx, receipts)
             return receipts

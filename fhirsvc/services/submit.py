@@ -193,7 +193,7 @@ class Submitter:
                 [(record, view.versions.get(key, 0)) for key, record in changes.items()],
                 correlation_id=cause,
                 source=client,
-                first=lambda tx: self._still(tx, work),
+                first=lambda tx: self._still(tx, work, view),
                 project=project,
                 also=also,
             )
@@ -238,8 +238,17 @@ class Submitter:
             raise FhirsvcError(Category.GONE, "it is deleted", one.where or kind)
         return _replacing(one, body, there)
 
-    def _still(self, tx: sa.Connection, work: Sequence[_Work]) -> None:
-        """Searches find what they found, while nobody else stores by the same search."""
+    def _still(self, tx: sa.Connection, work: Sequence[_Work], view: _View) -> None:
+        """Nobody has written since, and searches find what they found, until the commit.
+
+        What a partner wrote beside a record changes no record: its own version is what tells. It is
+        only changed by who has locked the record.
+        """
+        records.current(tx, view.versions)
+        replaced = {one.found.key: one.found for one in work if one.found and not one.is_there}
+        heads = serving.heads(tx, replaced, [])
+        if any(heads[key].version != found.version for key, found in replaced.items()):
+            raise _MovedError
         for one in work:
             search = one.given.unless
             if search is None:

@@ -9,7 +9,7 @@ import pytest
 from werkzeug.datastructures import Headers
 
 from fhirsvc.fhir.validate import validate
-from fhirsvc.services.submit import WRITABLE
+from fhirsvc.services.submit import WRITABLE, Submitter
 from fhirsvc.store import records
 
 GOAL = "/fhir/Goal/goal.goal-10-1"
@@ -309,26 +309,67 @@ def test_many_at_once_make_one(clinic, wiring, late):
     assert len({name for _, name in answers}) == 1
 
 
-def test_updates_that_race_lose_nothing(clinic):
-    """Without If-Match each change is merged onto what is there by then."""
-    app = clinic.application
+def _in_between(monkeypatch, happens):
+    """Let something happen once, after a write has read what is there and before it is stored."""
+    changes = Submitter._changes
+    waiting = [happens]
+
+    def then(self, work, view):
+        found = changes(self, work, view)
+        if waiting:
+            waiting.pop()()
+        return found
+
+    monkeypatch.setattr(Submitter, "_changes", then)
+
+
+def _noted(clinic, number, **headers):
+    """Goal 10-1 with a note of a partner's own, which no record says anything of."""
+    goal = clinic.get(GOAL + "/_history/1").json
+    note = {"url": f"https://partner.example/{number}", "valueInteger": number}
+    body = {**goal, "extension": [*goal["extension"], note]}
+    return clinic.put(GOAL, json=body, headers=headers)
+
+
+def test_a_write_in_between_is_seen_though_the_record_stays(clinic, monkeypatch):
+    """Of two that mean the same version one is refused, also where no line reads what changed."""
+    seen = []
+    mine = {"If-Match": 'W/"1"'}
+    _in_between(monkeypatch, lambda: seen.append(_noted(clinic, 1, **mine).status_code))
+    assert _noted(clinic, 2, **mine).status_code == 412
+    assert seen == [200]
+    urls = [one["url"] for one in clinic.get(GOAL).json["extension"]]
+    assert "https://partner.example/1" in urls
+    assert "https://partner.example/2" not in urls
+
+
+def test_a_write_in_between_is_begun_again(clinic, monkeypatch):
+    """Without If-Match it is compared with what is there by then, never with what was."""
     goal = clinic.get(GOAL).json
+    words = {"text": "Other words"}
+    _in_between(monkeypatch, lambda: clinic.put(GOAL, json={**goal, "description": words}))
+    changed = {**goal, "description": words, "lifecycleStatus": "on-hold"}
+    assert clinic.put(GOAL, json=changed).status_code == 200
+    found = clinic.get(GOAL).json
+    assert (found["description"], found["lifecycleStatus"]) == (words, "on-hold")
+    assert found["meta"]["versionId"] == "3"
+
+
+def test_many_that_mean_one_version(clinic):
+    """Exactly one of them is stored."""
+    app = clinic.application
     statuses = []
 
     def write(number: int) -> None:
-        note = {"url": f"https://partner.example/{number}", "valueInteger": number}
-        answer = app.test_client().put(GOAL, json={**goal, "extension": [note]})
-        statuses.append(answer.status_code)
+        statuses.append(_noted(app.test_client(), number, **{"If-Match": 'W/"1"'}).status_code)
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert set(statuses) <= {200, 409}
-    assert 200 in statuses
-    kept = clinic.get(GOAL + "/_history?_count=100").json["entry"]
-    assert len(kept) == 1 + statuses.count(200)
+    assert sorted(statuses) == [200, *[412] * 5]
+    assert clinic.get(GOAL).headers["ETag"] == 'W/"2"'
 
 
 def test_what_is_written_goes_out(clinic, wiring):
