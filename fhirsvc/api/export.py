@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from email.utils import formatdate
-from urllib.parse import urlencode
+from functools import partial
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 from flask import Blueprint, Response, request
 
 from fhirsvc.api.access import Access
 from fhirsvc.api.capability_statement import Operation
-from fhirsvc.api.fhir_frame import Frame
+from fhirsvc.api.fhir_frame import WRITTEN, Frame, id_of, only, preferred
 from fhirsvc.api.outcomes import FHIR_JSON, StatusError
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.fhir.bulk import NDJSON, KickOff, Level, kick_off, offered, parameters_of
 from fhirsvc.fhir.guard import DEFAULT, parse
-from fhirsvc.fhir.search import ID, SearchError
+from fhirsvc.fhir.search import SearchError
 from fhirsvc.services.exports import POLL_S, Exports, TooOftenError
 from fhirsvc.services.groups import Groups
 from fhirsvc.services.serve import Given
@@ -32,6 +33,7 @@ OPERATIONS = (
     Operation("Group", "export", f"{_DEFINED}/group-export"),
 )
 _KNOWN = ("_type", "_since", "_until", "_outputFormat")
+_QUERY = partial(parse_qsl, keep_blank_values=True)
 _BODIES = (FHIR_JSON, "application/json")
 _OPEN = "open"  # whoever asks from this machine, where that is enough
 
@@ -93,23 +95,20 @@ class Export:
     def read_group(self, id: str) -> Response:
         """A program's clients."""
         self._permit_group("read")
-        return self.fhir.answer(self.groups.read(_id(id)))
+        return self.fhir.answer(self.groups.read(id_of(id)))
 
     def search_groups(self) -> Response:
         """All programs, or those of some ids, on one page."""
         self._permit_group("search")
-        given = list(request.args.items(multi=True))
+        given = only(("_id", "_summary", "_count", *WRITTEN))
         wanted: set[str] | None = None
-        is_counted = False
-        for name, value in given:
-            if name == "_id":
-                ids = set(value.split(","))
-                wanted = ids if wanted is None else wanted & ids
-            elif name == "_summary" and value == "count":
-                is_counted = True
-            elif name not in ("_format", "_pretty", "_count"):
-                known = name if name.isascii() and name.isidentifier() and len(name) < 41 else ""
-                raise SearchError(Category.UNSUPPORTED, "unknown search parameter", known)
+        for value in (value for name, value in given if name == "_id"):
+            ids = set(value.split(","))
+            wanted = ids if wanted is None else wanted & ids
+        summaries = {value for name, value in given if name == "_summary"}
+        if summaries - {"count"}:
+            raise SearchError(Category.UNSUPPORTED, "only count is offered", "_summary")
+        is_counted = bool(summaries)
         base = self.fhir.base
         found = self.groups.find(wanted)
         url = f"{base}/Group" + (f"?{urlencode(given)}" if given else "")
@@ -125,16 +124,16 @@ class Export:
 
     def _begin(self, level: Level, path: str, group: str = "") -> Response:
         access = self.fhir.access_of(request)
-        preferred = _preferred()
-        if "respond-async" not in preferred:
+        wishes = preferred()
+        if "respond-async" not in wishes:
             raise StatusError(400, "exports need the header Prefer: respond-async", "Prefer")
         self.fhir.answer({})  # 406 where errors could not be told
         given = list(request.args.items(multi=True))
         if request.method == "POST":
             given += _posted()
-        asked = kick_off(level, given, is_lenient="handling=lenient" in preferred)
+        asked = kick_off(level, given, _QUERY, is_lenient="handling=lenient" in wishes)
         types = _types(access, level, asked)
-        program = self.groups.program(_id(group)).record_id if level == "group" else ""
+        program = self.groups.program(id_of(group)).record_id if level == "group" else ""
         # What is left out may have been anything; it is not kept.
         shown = [one for one in request.args.items(multi=True) if one[0] in _KNOWN]
         url = f"{self.fhir.base}/{path}" + (f"?{urlencode(shown)}" if shown else "")
@@ -191,12 +190,6 @@ def _permit(access: Access, types: list[str] | tuple[str, ...]) -> None:
             raise FhirsvcError(Category.FORBIDDEN, "the access does not allow search", one)
 
 
-def _preferred() -> set[str]:
-    """What the Prefer headers say: https://www.rfc-editor.org/rfc/rfc7240."""
-    text = ",".join(request.headers.getlist("Prefer")).replace(";", ",")
-    return {one.strip().lower().replace(" ", "").replace('"', "") for one in text.split(",")}
-
-
 def _posted() -> Given:
     if request.mimetype not in _BODIES:
         raise StatusError(415, f"expected Content-Type: {FHIR_JSON}", "Content-Type")
@@ -209,9 +202,3 @@ def _too_often(error: TooOftenError) -> StatusError:
 
 def _progress(job: Job) -> str:
     return f"{job.part} of {len(job.parts)} parts" if job.as_of is not None else "waiting"
-
-
-def _id(text: str) -> str:
-    if not ID.fullmatch(text):
-        raise FhirsvcError(Category.NOT_FOUND, "no such resource")
-    return text

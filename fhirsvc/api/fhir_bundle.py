@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/http.html#transaction
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,12 +14,20 @@ import orjson
 from flask import Response, current_app, g, request
 from werkzeug.test import EnvironBuilder
 
-from fhirsvc.api.fhir_frame import WRITTEN, Frame, Route, acceptable, body_of_request, only
-from fhirsvc.api.fhir_writes import Writes, located, location, within
+from fhirsvc.api.fhir_frame import (
+    WRITTEN,
+    Frame,
+    Route,
+    acceptable,
+    body_of_request,
+    only,
+    preferred,
+)
+from fhirsvc.api.fhir_writes import Writes, location
 from fhirsvc.api.outcomes import FHIR_JSON, StatusError
 from fhirsvc.errors import FhirsvcError
 from fhirsvc.services.serve import instant, resource_of
-from fhirsvc.services.submit import Submission, Submitted, UnfitError
+from fhirsvc.services.submission import Submission, Submitted, UnfitError, placed
 
 MOST = 200  # entries
 _HEADERS = {
@@ -155,12 +163,12 @@ class Bundles:
             else:
                 raise StatusError(400, "expected a create or an update", f"{one.where}.request")
         except UnfitError as error:
-            raise UnfitError(located(error.findings, where)) from None
+            raise UnfitError([placed(one, where) for one in error.findings]) from None
         except FhirsvcError as error:
             if not error.where.startswith("Bundle."):
                 error.where = f"{one.where} ({error.where})" if error.where else one.where
             raise
-        return within(given, where, one.name)
+        return replace(given, where=where, name=one.name)
 
     def _written(self, done: Submitted, one: _Entry) -> Resource:
         found = done.found
@@ -172,8 +180,7 @@ class Bundles:
         }
         address = f"{self.frame.base}/{found.type}/{found.id}"
         entry = {"fullUrl": address, "response": said}
-        is_minimal = "return=minimal" in request.headers.get("Prefer", "").replace(" ", "")
-        if is_minimal or not self.writes.sees(found.type):
+        if "return=minimal" in preferred() or not self.writes.sees(found.type):
             return entry
         return {**entry, "resource": resource_of(found)}
 

@@ -129,6 +129,12 @@ def json_of_request() -> Any:
         raise StatusError(400, error.message, error.where) from None
 
 
+def preferred() -> set[str]:
+    """What the Prefer headers say, in small letters: https://www.rfc-editor.org/rfc/rfc7240."""
+    text = ",".join(request.headers.getlist("Prefer")).replace(";", ",")
+    return {one.strip().lower().replace(" ", "").replace('"', "") for one in text.split(",")}
+
+
 def only(names: tuple[str, ...]) -> Given:
     """The parameters of the address, of which there are no others than ``names``."""
     given = list(request.args.items(multi=True))

@@ -36,7 +36,7 @@ from fhirsvc.services.lens import Lens
 from fhirsvc.services.ports import Check
 from fhirsvc.services.project import US_CORE
 from fhirsvc.services.serve import Server, resource_of
-from fhirsvc.services.submit import UnfitError
+from fhirsvc.services.submission import UnfitError
 
 RESPONSE = "QuestionnaireResponse"
 MOST = 1000  # records, or resources, in one request

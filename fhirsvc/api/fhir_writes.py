@@ -5,9 +5,8 @@ https://hl7.org/fhir/R4/http.html#create and #update
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -22,17 +21,18 @@ from fhirsvc.api.fhir_frame import (
     body_of_request,
     id_of,
     only,
+    preferred,
     stamped,
 )
+from fhirsvc.api.if_match import version_of
 from fhirsvc.api.outcomes import FHIR_JSON, StatusError
-from fhirsvc.errors import Category, FhirsvcError, Finding
+from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.fhir.outcome import outcome
 from fhirsvc.fhir.search import Search, SearchError, parse
 from fhirsvc.fhir.validate import validate
-from fhirsvc.services.submit import WRITABLE, Submission, Submitted, Submitter, UnfitError
+from fhirsvc.services.submission import WRITABLE, Submission, Submitted, UnfitError
+from fhirsvc.services.submit import Submitter
 
-_ETAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,8})"')
-_RETURN = re.compile(r"(?:^|[,;])\s*return\s*=\s*(minimal|representation|OperationOutcome)\b")
 _ANSWER = ("_count", "_sort", "_total", "_summary", "_include", "_revinclude", "_page")
 
 
@@ -90,14 +90,15 @@ class Writes:
         found = _fit(type, body)
         if found.get("id") != id_of(id):
             raise StatusError(400, "the id is not that of the address", f"{type}.id")
-        return Submission(found, id=id, expected=_expected(header))
+        return Submission(found, id=id, expected=version_of(header("If-Match")))
 
     def by_search(self, type: str, query: str, body: dict[str, Any], header: Header) -> Submission:
         """What a conditional update asks for."""
         access = self._permit(type, "update")
         self._permit(type, "create")
         search = self._search(access, type, query, "")
-        found, expected = _fit(type, body), _expected(header)
+        found = _fit(type, body)
+        expected = version_of(header("If-Match"))
         return Submission(found, expected=expected, unless=search, is_update=True)
 
     def submit(self, given: Sequence[Submission]) -> list[Submitted]:
@@ -139,14 +140,11 @@ class Writes:
 
     def _answer(self, done: Submitted, method: str) -> Response:
         found, status = done.found, 201 if done.is_new else 200
-        wanted = _RETURN.search(request.headers.get("Prefer", ""))
-        how = wanted[1] if wanted else "representation"
-        if how == "representation" and not self.sees(found.type):
-            how = "minimal"
-        if how == "minimal":
-            answer = stamped(Response(status=status, content_type=FHIR_JSON), found)
-        elif how == "OperationOutcome":
+        wanted = preferred()
+        if "return=operationoutcome" in wanted:
             answer = stamped(self.frame.answer(outcome([]), status), found)
+        elif "return=minimal" in wanted or not self.sees(found.type):
+            answer = stamped(Response(status=status, content_type=FHIR_JSON), found)
         else:
             answer = self.frame.one(found, status)
         if done.is_new or method == "POST":
@@ -170,29 +168,5 @@ def _fit(type: str, body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def _expected(header: Header) -> int | None:
-    """The version of If-Match."""
-    given = header("If-Match")
-    if given is None:
-        return None
-    match = _ETAG.fullmatch(given.strip())
-    if match is None:
-        raise StatusError(400, 'expected one version, as W/"3"', "If-Match")
-    return int(match[1])
-
-
 def _header(name: str) -> str | None:
     return request.headers.get(name)
-
-
-def within(given: Submission, where: str, name: str) -> Submission:
-    """A submission of a Bundle's entry; ``name`` is what its other entries call it."""
-    return replace(given, where=where, name=name)
-
-
-def located(findings: Sequence[Finding], where: str) -> list[Finding]:
-    """Findings of a resource at its place in a Bundle."""
-    return [
-        replace(one, where=where + one.where[len(one.where.partition(".")[0]) :])
-        for one in findings
-    ]

@@ -15,7 +15,7 @@ from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.fhir.outcome import of_error
 from fhirsvc.fhir.outcome import outcome as of_findings
 from fhirsvc.fhir.search import SearchError
-from fhirsvc.services.submit import NotThereError, PreconditionError, UnfitError
+from fhirsvc.services.submission import NotThereError, PreconditionError, UnfitError
 
 FHIR_JSON = "application/fhir+json"
 # Statuses that no category has, and the issue codes of theirs.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterable, Iterator
 from typing import cast
 
 import orjson
 from flask import Blueprint, Response, g, request
 
+from fhirsvc.api.if_match import version_of
 from fhirsvc.api.problems import RefusedError, finding_json
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.fhir.guard import DEFAULT, parse
@@ -20,7 +20,6 @@ from fhirsvc.store.database import Database
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
-_ETAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,8})"')
 
 
 def record_routes(database: Database, publisher: Publisher) -> Blueprint:
@@ -132,10 +131,4 @@ def _expect(content_type: str) -> None:
 def _expected() -> int | None:
     if request.headers.get("If-None-Match", "").strip() == "*":
         return 0
-    given = request.headers.get("If-Match")
-    if given is None:
-        return None
-    match = _ETAG.fullmatch(given.strip())
-    if match is None:
-        raise FhirsvcError(Category.INVALID, 'expected one version, as W/"3"', "If-Match")
-    return int(match[1])
+    return version_of(request.headers.get("If-Match"))

@@ -15,6 +15,7 @@ from flask import Blueprint, Response, request
 from fhirsvc.api import outcomes
 from fhirsvc.api.access import Interaction
 from fhirsvc.api.fhir_frame import WRITTEN, Frame, acceptable, body_of_request, only
+from fhirsvc.api.if_match import version_of
 from fhirsvc.api.outcomes import StatusError
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.fhir.search import SearchError
@@ -22,7 +23,6 @@ from fhirsvc.services.subscribing import StaleError, Subscriber, Subscribing, re
 from fhirsvc.store.subscriptions import Subscription
 
 TYPE = "Subscription"
-_ETAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,8})"')
 _NUMBER = re.compile(r"[0-9]{1,9}")
 SEARCH = ("_id", "criteria", "status", "url")
 
@@ -53,12 +53,16 @@ class Views:
         who, resource = self._by("update"), _resource()
         if resource.get("id") != id:
             raise FhirsvcError(Category.INVALID, "the id is that of the address", f"{TYPE}.id")
-        return self._answer(self.subscribing.update(who, id, resource, _expected()))
+        return self._answer(
+            self.subscribing.update(who, id, resource, version_of(request.headers.get("If-Match")))
+        )
 
     def delete(self, id: str) -> Response:
         """End one: 204, also where it is deleted already."""
         _only()
-        self.subscribing.delete(self._by("delete").client, id, _expected())
+        self.subscribing.delete(
+            self._by("delete").client, id, version_of(request.headers.get("If-Match"))
+        )
         return Response(status=204)
 
     def search(self) -> Response:
@@ -178,13 +182,3 @@ def _resource() -> dict[str, Any]:
     if found.get("resourceType") != TYPE:
         raise FhirsvcError(Category.INVALID, "expected a Subscription", "resourceType")
     return found
-
-
-def _expected() -> int | None:
-    given = request.headers.get("If-Match")
-    if given is None:
-        return None
-    match = _ETAG.fullmatch(given.strip())
-    if match is None:
-        raise StatusError(400, 'expected one version, as W/"3"', "If-Match")
-    return int(match[1])

@@ -8,10 +8,9 @@ out sends no more than the types that were asked for.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import parse_qsl
 
 from fhirsvc.errors import Category
 from fhirsvc.fhir.compartment import PARAMETERS
@@ -28,18 +27,24 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z]{0,39}")
 _NEVER = ("patient",)
 
 
+Parameters = tuple[tuple[str, str], ...]
+Filter = tuple[str, Parameters]
+# Takes the query of an address apart.
+Query = Callable[[str], Sequence[tuple[str, str]]]
+
+
 @dataclass(frozen=True)
 class KickOff:
     """What is asked for: types in their order (None: all that there are), and between when.
 
-    ``since`` and ``until`` are epoch seconds. ``filters`` are searches (type, query): of a type
-    that has any, what meets one of them.
+    ``since`` and ``until`` are epoch seconds. ``filters`` are searches (type and parameters): of a
+    type that has any, what meets one of them.
     """
 
     types: tuple[str, ...] | None = None
     since: float | None = None
     until: float | None = None
-    filters: tuple[tuple[str, str], ...] = ()
+    filters: tuple[Filter, ...] = ()
 
 
 def offered(level: Level) -> tuple[str, ...]:
@@ -47,15 +52,17 @@ def offered(level: Level) -> tuple[str, ...]:
     return TYPES if level == "system" else tuple(one for one in TYPES if one in PARAMETERS)
 
 
-def kick_off(level: Level, given: Sequence[tuple[str, str]], *, is_lenient: bool) -> KickOff:
-    """Read the parameters of a kick-off.
+def kick_off(
+    level: Level, given: Sequence[tuple[str, str]], query: Query, *, is_lenient: bool
+) -> KickOff:
+    """Read the parameters of a kick-off; ``query`` reads those of a filter.
 
     :raises SearchError: naming the parameter that is unknown, not offered, or cannot be read.
     """
     types: list[str] | None = None
     moments: dict[str, float] = {}
     seen: set[str] = set()
-    filters: list[tuple[str, str]] = []
+    filters: list[Filter] = []
     for name, value in given:
         if name in _ONCE and name in seen:
             raise SearchError(Category.INVALID, "given more than once", name)
@@ -65,7 +72,7 @@ def kick_off(level: Level, given: Sequence[tuple[str, str]], *, is_lenient: bool
         elif name in ("_since", "_until"):
             moments[name] = _moment(name, value)
         elif name == "_typeFilter":
-            filters += _filters(level, value)
+            filters += _filters(level, value, query)
         elif name == "_outputFormat":
             # In an address a plus is a space.
             if value.replace(" ", "+") not in FORMATS and not is_lenient:
@@ -81,12 +88,12 @@ def kick_off(level: Level, given: Sequence[tuple[str, str]], *, is_lenient: bool
     return KickOff(chosen, moments.get("_since"), moments.get("_until"), tuple(filters))
 
 
-def criteria(resource_type: str, query: str) -> tuple[Criterion, ...]:
+def criteria(resource_type: str, given: Parameters) -> tuple[Criterion, ...]:
     """What a filter asks for: words (tokens, references, uris), which one resource can be met by.
 
     :raises SearchError: it cannot be read, or asks for something else.
     """
-    search = parse(resource_type, parse_qsl(query, keep_blank_values=True))
+    search = parse(resource_type, given)
     is_plain = search == Search(resource_type, search.criteria) and search.criteria
     if not is_plain or any(one.how != "word" for one in search.criteria):
         message = "a filter is of tokens, references or uris"
@@ -94,21 +101,22 @@ def criteria(resource_type: str, query: str) -> tuple[Criterion, ...]:
     return search.criteria
 
 
-def _filters(level: Level, value: str) -> list[tuple[str, str]]:
+def _filters(level: Level, value: str, query: Query) -> list[Filter]:
     """Searches, by comma; a comma of their own is written ``%2C``.
 
     Also where handling is lenient one that is not offered is refused: more would come without it.
     """
     found = []
     for one in value.split(","):
-        type_, mark, query = one.partition("?")
+        type_, mark, text = one.partition("?")
         if not mark or type_ not in offered(level):
             raise SearchError(Category.UNSUPPORTED, "expected Type?search", "_typeFilter")
+        asked = tuple((name, wanted) for name, wanted in query(text))
         try:
-            criteria(type_, query)
+            criteria(type_, asked)
         except SearchError as error:
             raise SearchError(error.category, error.message, "_typeFilter") from None
-        found.append((type_, query))
+        found.append((type_, asked))
     return found
 
 

@@ -185,7 +185,7 @@ class Exporter:
     ) -> list[tuple[Found, dict[str, Any]]]:
         """Those of a page that belong to the export, and may be sent."""
         read = [(one, resource_of(one)) for one in found]
-        filters = [criteria(type_, query) for name, query in job.filters if name == type_]
+        filters = [criteria(type_, given) for name, given in job.filters if name == type_]
         if filters:
             read = [one for one in read if _meets_any(filters, one[1])]
         if job.level != "system":

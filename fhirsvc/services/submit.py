@@ -12,7 +12,7 @@ Whatever a partner wrote is stored or named in a refusal: nothing is dropped on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -23,7 +23,6 @@ import sqlalchemy as sa
 from fhirsvc.ehr.local import Local, references
 from fhirsvc.errors import Category, FhirsvcError, Finding
 from fhirsvc.fhir.said import unsaid
-from fhirsvc.fhir.search import Search
 from fhirsvc.mapping.back import Returned
 from fhirsvc.mapping.entries import name_of
 from fhirsvc.mapping.links import House
@@ -35,67 +34,21 @@ from fhirsvc.services.project import US_CORE, Projector
 from fhirsvc.services.publish import Publisher, Receipt
 from fhirsvc.services.references import local_of
 from fhirsvc.services.serve import instant
+from fhirsvc.services.submission import (
+    NotThereError,
+    PreconditionError,
+    Submission,
+    Submitted,
+    UnfitError,
+    placed,
+)
 from fhirsvc.store import records, served_read, served_search, serving
 from fhirsvc.store.database import Database
 from fhirsvc.store.records import RecordKey
 from fhirsvc.store.served_search import Found
 
-# What partners may write; everything else follows from records.
-WRITABLE = ("CarePlan", "Goal", "QuestionnaireResponse", "ServiceRequest", "Task")
 ROUNDS = 3  # how often it is begun again when a record changes meanwhile
 Resource = dict[str, Any]
-
-
-class UnfitError(FhirsvcError):
-    """Resources that do not become records; ``findings`` say why, with their FHIR paths."""
-
-    def __init__(self, findings: Sequence[Finding]) -> None:
-        super().__init__(Category.INVALID, "it cannot be taken", findings[0].where)
-        self.findings = tuple(findings)
-
-
-class PreconditionError(FhirsvcError):
-    """It is not as the request says that it has to be (HTTP 412)."""
-
-    def __init__(self, message: str, where: str) -> None:
-        super().__init__(Category.CONFLICT, message, where)
-
-
-class NotThereError(FhirsvcError):
-    """Nothing is there to be replaced, and its id is not a partner's to choose (HTTP 405).
-
-    https://hl7.org/fhir/R4/http.html#upsert
-    """
-
-    def __init__(self, where: str) -> None:
-        super().__init__(Category.UNSUPPORTED, "there is none, and ids are given here", where)
-
-
-@dataclass(frozen=True)
-class Submission:
-    """One resource to be stored.
-
-    ``id`` is that of the resource it replaces, ``expected`` the version. ``unless`` is a search: of
-    one without ``id``, what it finds is taken for it (``If-None-Exist``); with ``is_update`` what
-    it finds is replaced. ``name`` is what others call it (``urn:uuid:…``), ``where`` its place in
-    the request.
-    """
-
-    resource: Resource
-    id: str | None = None
-    expected: int | None = None
-    unless: Search | None = None
-    is_update: bool = False
-    name: str = ""
-    where: str = ""
-
-
-@dataclass(frozen=True)
-class Submitted:
-    """What is served by now; ``is_new`` when it was created."""
-
-    found: Found
-    is_new: bool
 
 
 @dataclass
@@ -115,11 +68,7 @@ class _Work:
 
     def at(self, finding: Finding) -> Finding:
         """A finding of its body, at its place in the request."""
-        where = finding.where
-        if self.given.where:
-            head, dot, tail = where.partition(".")
-            where = self.given.where + dot + tail if head[:1].isupper() else where
-        return replace(finding, where=where)
+        return placed(finding, self.given.where)
 
 
 @dataclass
@@ -290,7 +239,7 @@ class Submitter:
             if one.found is not None:
                 one.merged = self._merged(one, view)
         read = self._read([_taken(one) for one in work], view)
-        _refuse(_news(work, read, self._before(work, view)))
+        self._refuse_news(work, read, view)
         of = {
             id(one.resource): (one.plan.file.record, str(one.root.values["id",]))
             for one in read.readings
@@ -373,12 +322,20 @@ class Submitter:
     def _read(self, bodies: list[Resource], view: _View) -> Returned:
         return self.lens.read(bodies, view.shown, view.known, US_CORE)
 
-    def _before(self, work: Sequence[_Work], view: _View) -> set[tuple[str, Finding]]:
-        """What reading what is held finds: it is no fault of who writes."""
-        held = [orjson.loads(one.found.body) for one in work if one.found]
-        if not held:
-            return set()
-        return {(one.about, one.finding) for one in self._read(held, view).findings}
+    def _refuse_news(self, work: Sequence[_Work], read: Returned, view: _View) -> None:
+        """What is not understood is refused, but for what is held like that already."""
+        told = [one for one in read.findings if one.finding.severity != "information"]
+        if not told:
+            return
+        held = self._read([orjson.loads(one.found.body) for one in work if one.found], view)
+        by_name = {name_of(one.body): one for one in work}
+        news = []
+        for one in told:
+            if one not in held.findings:
+                found = replace(one.finding, severity="error")
+                about = by_name.get(one.about)
+                news.append(about.at(found) if about else found)
+        _refuse(news)
 
     def _prove(self, one: _Work, name: Callable[[str], str]) -> None:
         """What will be served has all that was written; ``name`` gives references their names."""
@@ -457,18 +414,6 @@ def _all_lead_somewhere(work: Sequence[_Work], view: _View) -> None:
 def _taken(one: _Work) -> Resource:
     """What is read into the record; the same object for one that is new."""
     return one.body if one.merged is None else {**one.merged.record, "id": one.body["id"]}
-
-
-def _news(
-    work: Sequence[_Work], read: Returned, before: set[tuple[str, Finding]]
-) -> Iterator[Finding]:
-    by_name = {name_of(one.body): one for one in work}
-    for located in read.findings:
-        is_new = (located.about, located.finding) not in before
-        if is_new and located.finding.severity != "information":
-            one = by_name.get(located.about)
-            found = replace(located.finding, severity="error")
-            yield found if one is None else one.at(found)
 
 
 def _refuse(findings: Iterable[Finding], one: _Work | None = None) -> None:

@@ -15,6 +15,7 @@ from typing import Literal
 import orjson
 import sqlalchemy as sa
 
+from fhirsvc.fhir.bulk import Filter
 from fhirsvc.store.tables import Id, executor, metadata
 
 State = Literal["accepted", "working", "done", "failed", "cancelled"]
@@ -30,7 +31,7 @@ export_job = sa.Table(
     sa.Column("level", sa.String(10), nullable=False),
     sa.Column("program", sa.String(64), nullable=False),  # an organization's record; empty: none
     sa.Column("types", sa.Text, nullable=False),  # JSON
-    sa.Column("filters", sa.Text, nullable=False),  # JSON: type and query of each
+    sa.Column("filters", sa.Text, nullable=False),  # JSON: type and parameters of each
     sa.Column("since", sa.Double),
     sa.Column("until", sa.Double),
     sa.Column("state", sa.String(10), nullable=False),
@@ -74,7 +75,7 @@ class Job:
     level: str
     program: str
     types: tuple[str, ...]
-    filters: tuple[tuple[str, str], ...]
+    filters: tuple[Filter, ...]
     since: float | None
     until: float | None
     state: State
@@ -224,5 +225,6 @@ def forget(tx: sa.Connection, ids: Sequence[str]) -> None:
 
 def _job(row: sa.RowMapping | dict[str, object]) -> Job:
     types = tuple(orjson.loads(str(row["types"])))
-    filters = tuple((type_, query) for type_, query in orjson.loads(str(row["filters"])))
+    listed = orjson.loads(str(row["filters"]))
+    filters = tuple((type_, tuple(map(tuple, given))) for type_, given in listed)
     return Job(**{**row, "types": types, "filters": filters})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fhirsvc.fhir.validate import validate
-from fhirsvc.services.submit import WRITABLE
+from fhirsvc.services.submission import WRITABLE
 
 OWN = ("Subscription",)  # what is no record's: tests of their own
 PROBES = {

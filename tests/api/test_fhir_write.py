@@ -9,7 +9,8 @@ import pytest
 from werkzeug.datastructures import Headers
 
 from fhirsvc.fhir.validate import validate
-from fhirsvc.services.submit import WRITABLE, Submitter
+from fhirsvc.services.submission import WRITABLE
+from fhirsvc.services.submit import Submitter
 from fhirsvc.store import records
 
 GOAL = "/fhir/Goal/goal.goal-10-1"

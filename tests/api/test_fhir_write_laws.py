@@ -15,7 +15,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "fhir"))
 from mutations import mutate
 
 from fhirsvc.fhir.validate import validate
-from fhirsvc.services.submit import WRITABLE
+from fhirsvc.services.submission import WRITABLE
 
 COUNT = int(os.environ.get("FHIRSVC_EXAMPLES", "300"))
 WORDS = ("Walk every evening", "2026-04-01", "https://partner.example/x", "partner-1", "B")

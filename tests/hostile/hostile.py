@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "fhir"))
 from mutations import mutate
 
 from fhirsvc.fhir.search_parameters import TYPES, parameters
-from fhirsvc.services.submit import WRITABLE
+from fhirsvc.services.submission import WRITABLE
 
 PLANTED = "Zebulonqx"
 MEGABYTE = 1_000_000
