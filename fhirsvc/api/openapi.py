@@ -112,7 +112,7 @@ def _delete() -> Part:
         "parameters": [_header("If-Match", 'the version that is meant, as W/"3"')],
         "responses": {
             "200": {**_body(JSON, _ref("Receipt"), "deleted"), "headers": _ETAG},
-            **_faults(404, 409, 410, 422),
+            **_faults(400, 404, 409, 410, 422),
         },
     }
 
