@@ -6,6 +6,7 @@ nothing is delivered or answered meanwhile.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import socket
@@ -34,8 +35,9 @@ from fhirsvc.store.database import Database
 if TYPE_CHECKING:
     from flask import Flask
 
-# Between the end of a worker and the next start: twice as long for each that did not last.
+# Between the end of a worker that did not last and the next start: twice as long each time.
 AGAIN_S = 0.2
+LOOK_S = 0.05  # between two looks whether it still runs
 LONGEST_AGAIN_S = 5.0
 LASTING_S = 5.0
 log = structlog.get_logger("fhirsvc.serve")
@@ -48,10 +50,14 @@ log = structlog.get_logger("fhirsvc.serve")
 @click.pass_context
 def worker(ctx: click.Context, until_idle: bool, with_input: bool, as_json: bool) -> None:
     """Send what is due until told to stop (SIGTERM, Ctrl-C)."""
-    from fhirsvc.cli.house import house  # noqa: PLC0415 - only who delivers needs it
-    from fhirsvc.worker import run_worker, stop_on_signals  # noqa: PLC0415 - the same
+    with _starting():
+        from fhirsvc.cli.house import house  # noqa: PLC0415 - only who delivers needs it
+        from fhirsvc.worker import run_worker, stop_on_signals  # noqa: PLC0415 - the same
 
     with house() as wiring, stop_on_signals() as stop:
+        if wiring.mappings is not None:
+            with _starting():
+                wiring.mappings()  # a mistake in them is told before anything is sent
         patience_s = 0.0
         if with_input:
             # The one beside a server that was killed may still end what it had in hand.
@@ -121,11 +127,26 @@ def _application(host: str) -> Flask:
 
     Else it would go on alone, without delivery, on a port that no new server could have.
     """
-    from fhirsvc.app import LOOPBACK, from_settings  # noqa: PLC0415 - only who answers needs it
-
     if (parent := multiprocessing.parent_process()) is not None:
         threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
-    return from_settings(LOOPBACK if host in LOOPBACK else None)
+    with _starting():
+        from fhirsvc.app import LOOPBACK, from_settings  # noqa: PLC0415 - only who answers needs it
+
+        return from_settings(LOOPBACK if host in LOOPBACK else None)
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Have no garbage looked for meanwhile, and never in what was made: it stays until the end.
+
+    https://docs.python.org/3/library/gc.html#gc.freeze
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _end_after(sentinel: int) -> None:
@@ -175,12 +196,13 @@ def _keep_worker(stop: threading.Event) -> None:
             start_new_session=True,  # Ctrl-C is for this process, which then ends it
         )
         with process:
-            while process.poll() is None and not stop.wait(0.2):
+            while process.poll() is None and not stop.wait(LOOK_S):
                 pass
             process.terminate()
         if not stop.is_set():
             log.error("worker_ended", code=process.returncode)
             if time.monotonic() - began >= LASTING_S:
                 rest = AGAIN_S
+                continue
             stop.wait(rest)
             rest = min(2 * rest, LONGEST_AGAIN_S)

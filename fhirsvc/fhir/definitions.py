@@ -14,6 +14,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Literal
 
+from fhir_core.fhirabstractmodel import FHIRAbstractModel
+
 from fhirsvc.fhir.bindings import REQUIRED
 
 PRIMITIVES = frozenset(
@@ -21,6 +23,8 @@ PRIMITIVES = frozenset(
     "positiveInt string time unsignedInt uri url uuid xhtml".split()
 )
 _PACKAGE = "fhir.resources.R4B"
+# Only what a model says of itself is read here: its own validator is made when one is asked for.
+FHIRAbstractModel.model_config["defer_build"] = True
 _ABSTRACT = frozenset({"Resource", "DomainResource"})
 
 

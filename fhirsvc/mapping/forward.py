@@ -23,7 +23,7 @@ from fhirsvc.mapping.library import Library, read_library
 from fhirsvc.mapping.lines import MappingFile
 from fhirsvc.mapping.must_support import unsupported
 from fhirsvc.mapping.plan import Plan
-from fhirsvc.mapping.resolve import resolve
+from fhirsvc.mapping.resolve import Resolved, resolve
 from fhirsvc.mapping.runtime import Fault
 from fhirsvc.mapping.setting import Setting
 from fhirsvc.records import TYPES, fields
@@ -225,10 +225,13 @@ def check(library: Library) -> list[Finding]:
     """Every mistake in a library's mapping files, for every US Core version they can run under."""
     findings: dict[Finding, None] = {}
     used: dict[str, set[str]] = {}
+    done: dict[int, Resolved] = {}  # by the place of the file in the library
     for us_core in US_CORE:
         context = setting(library, us_core)
-        for file in library.files:
-            resolved = resolve(file, context)
+        for number, file in enumerate(library.files):
+            if number not in done or done[number].depends:
+                done[number] = resolve(file, context)
+            resolved = done[number]
             findings.update(dict.fromkeys(resolved.findings))
             if resolved.plan is not None:
                 findings.update(

@@ -36,11 +36,15 @@ from fhirsvc.records import Field
 
 @dataclass(frozen=True)
 class Resolved:
-    """A file resolved: its plan (None where it has errors), findings, record paths it reads."""
+    """A file resolved: its plan (None where it has errors), findings, record paths it reads.
+
+    Where nothing in it ``depends`` on the version of US Core, it is the same for all of them.
+    """
 
     plan: Plan | None
     findings: list[Finding]
     used: set[str]
+    depends: bool
 
 
 def resolve(file: MappingFile, setting: Setting) -> Resolved:
@@ -48,7 +52,7 @@ def resolve(file: MappingFile, setting: Setting) -> Resolved:
     walk = Resolver(file, setting)
     plan = walk.plan()
     errors = [f for f in walk.findings if f.severity == "error"]
-    return Resolved(None if errors else plan, walk.findings, walk.used)
+    return Resolved(None if errors else plan, walk.findings, walk.used, walk.depends)
 
 
 class Resolver:
@@ -63,6 +67,7 @@ class Resolver:
         self.scopes: list[str] = [""]
         self.keys: list[Source | None] = []  # of the items of the enclosing lists
         self.used: set[str] = set()  # record paths that some line reads
+        self.depends = False  # on the version of US Core
         self.inside: list[str] = []  # parts of the record that enclosing form groups stand for
         self.present: list[str] = []  # record paths that an enclosing condition holds present
 
@@ -257,6 +262,7 @@ class Resolver:
         """Whether a line belongs to the plan for this US Core version."""
         if condition is None or condition.us_core is None:
             return True
+        self.depends = True
         sign, version = condition.us_core
         mine = self.setting.us_core
         return {"<": mine < version, ">=": mine >= version, "=": mine == version}[sign]

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -54,13 +55,17 @@ class House:
     """The processes of an installation with these settings (``FHIRSVC_…``)."""
 
     def __init__(self, settings: Mapping[str, str]) -> None:
-        self._settings = [f"{name}={value}" for name, value in settings.items()]
+        # An installed package is compiled: so is this one, at its first start.
+        self._compiled = tempfile.mkdtemp(prefix="fhirsvc-compiled-")
+        self._environment = ["-u", "PYTHONDONTWRITEBYTECODE"]
+        self._environment += [f"PYTHONPYCACHEPREFIX={self._compiled}"]
+        self._environment += [f"{name}={value}" for name, value in settings.items()]
         self.slots: dict[str, Slot] = {}
         self._seen: set[int] = set()
 
     def add(self, name: str, *args: str, host: str = "") -> None:
         """Have ``fhirsvc ARGS`` run; on a ``host`` of its own, as far as one machine can."""
-        command = ["env", *self._settings, sys.executable, "-m", "fhirsvc.cli", *args]
+        command = ["env", *self._environment, sys.executable, "-m", "fhirsvc.cli", *args]
         if host and has_hosts():
             command = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', host, *command]
         self.slots[name] = Slot(name, command, log_file(f"kills-{name}"))
@@ -126,6 +131,7 @@ class House:
             if slot.child is not None:
                 slot.child.stop(seconds=30)
         kill9([pid for pid in left | self._seen if "fhirsvc" in command_line(pid)])
+        shutil.rmtree(self._compiled, ignore_errors=True)
 
     def tracebacks(self) -> list[str]:
         """The logs that show one, each with the line that ends its first."""
