@@ -19,7 +19,8 @@ from fhirsvc.api.fhir_frame import Frame
 from fhirsvc.api.fhir_operations import Operations
 from fhirsvc.api.hooks import hooks
 from fhirsvc.api.oauth import oauth
-from fhirsvc.api.openapi import openapi_routes
+from fhirsvc.api.openapi import document, openapi_routes
+from fhirsvc.api.operating import mapped_routes, operating_routes
 from fhirsvc.api.ops import Counts, ops
 from fhirsvc.api.problems import register
 from fhirsvc.api.records import record_routes
@@ -69,6 +70,10 @@ def create_app(
     clients = wiring.clients()
     app.register_blueprint(hooks(lambda: wiring.watcher(clients)))
     app.register_blueprint(record_routes(wiring.database, wiring.publisher))
+    app.register_blueprint(
+        mapped_routes(wiring.database, mappings, lambda: wiring.mapper.fingerprint)
+    )
+    app.register_blueprint(operating_routes(wiring.operator))
     app.register_blueprint(openapi_routes())
     settings = wiring.settings
     app.register_blueprint(oauth(wiring.token_office(), settings.public_url))
@@ -78,7 +83,7 @@ def create_app(
     app.register_blueprint(fhir_routes(wiring.server, wiring.submitter, frame, ours, OPERATIONS))
     app.register_blueprint(export_routes(wiring.exports, wiring.groups, frame))
     app.register_blueprint(subscription_routes(wiring.subscribing, frame))
-    app.register_blueprint(console(Desk(wiring.database, wiring.operator, mappings)))
+    app.register_blueprint(console(Desk(wiring.database, wiring.operator, mappings), document))
     return app
 
 

@@ -13,11 +13,11 @@ import orjson
 from flask import Blueprint, Response
 
 from fhirsvc import __version__
+from fhirsvc.api import openapi_operating as operating
+from fhirsvc.api.openapi_parts import JSON, NDJSON, Part, body, faults, header, ref
 from fhirsvc.records import TYPES
 from fhirsvc.records.json_schema import json_schema
 
-JSON, NDJSON, PROBLEM = "application/json", "application/x-ndjson", "application/problem+json"
-Part = dict[str, Any]
 EXAMPLE: Part = {
     "type": "client",
     "id": "client-01",
@@ -26,14 +26,6 @@ EXAMPLE: Part = {
     "sex": "female",
 }
 _ETAG = {"ETag": {"description": "The version, as If-Match names it", "schema": {"type": "string"}}}
-_FAULTS = {
-    400: "the body has another form, or a header cannot be read",
-    404: "there is none",
-    409: "another version is the current one",
-    410: "it is deleted",
-    413: "the body is too large",
-    422: "it is refused, and said why",
-}
 
 
 def openapi_routes() -> Blueprint:
@@ -57,50 +49,51 @@ def document() -> Part:
         "info": {
             "title": "fhirsvc",
             "version": __version__,
-            "description": "Records of the internal side. /fhir is told by /fhir/metadata.",
+            "description": "Records, what they become, and where they were sent.",
         },
         "paths": {
             one: {
-                "parameters": [_parameter("type"), _parameter("id")],
+                "parameters": [_placed("type"), _placed("id")],
                 "get": _get(),
                 "put": _put(),
                 "delete": _delete(),
             },
             f"{one}/history": {
-                "parameters": [_parameter("type"), _parameter("id")],
+                "parameters": [_placed("type"), _placed("id")],
                 "get": _history(),
             },
             "/api/v1/records": {"post": _post()},
+            **operating.paths([_placed("type"), _placed("id")]),
         },
-        "components": {"schemas": {**_records(), **_ANSWERS}},
+        "components": {"schemas": {**_records(), **_ANSWERS, **operating.SCHEMAS}},
     }
 
 
 def _get() -> Part:
-    found = {**_body(JSON, _ref("Record"), "the current version"), "headers": _ETAG}
+    found = {**body(JSON, ref("Record"), "the current version"), "headers": _ETAG}
     return {
         "operationId": "getRecord",
         "summary": "The current version of a record",
-        "responses": {"200": found, **_faults(404, 410)},
+        "responses": {"200": found, **faults(404, 410)},
     }
 
 
 def _put() -> Part:
-    body = {"oneOf": [_ref(name) for name in sorted(TYPES)]}
+    any_record = {"oneOf": [ref(name) for name in sorted(TYPES)]}
     said = {"headers": _ETAG}
-    media = {"schema": body, "example": EXAMPLE}
+    media = {"schema": any_record, "example": EXAMPLE}
     return {
         "operationId": "putRecord",
         "summary": "Store a record whose type and id are those of the address",
         "parameters": [
-            _header("If-Match", 'the version it replaces, as W/"3"'),
-            _header("If-None-Match", "* where there may be none yet"),
+            header("If-Match", 'the version it replaces, as W/"3"'),
+            header("If-None-Match", "* where there may be none yet"),
         ],
         "requestBody": {"required": True, "content": {JSON: media}},
         "responses": {
-            "200": {**_body(JSON, _ref("Receipt"), "stored, or nothing new"), **said},
-            "201": {**_body(JSON, _ref("Receipt"), "stored for the first time"), **said},
-            **_faults(400, 409, 413, 422),
+            "200": {**body(JSON, ref("Receipt"), "stored, or nothing new"), **said},
+            "201": {**body(JSON, ref("Receipt"), "stored for the first time"), **said},
+            **faults(400, 409, 413, 422),
         },
     }
 
@@ -109,20 +102,20 @@ def _delete() -> Part:
     return {
         "operationId": "deleteRecord",
         "summary": "Delete a record; its history stays",
-        "parameters": [_header("If-Match", 'the version that is meant, as W/"3"')],
+        "parameters": [header("If-Match", 'the version that is meant, as W/"3"')],
         "responses": {
-            "200": {**_body(JSON, _ref("Receipt"), "deleted"), "headers": _ETAG},
-            **_faults(400, 404, 409, 410, 422),
+            "200": {**body(JSON, ref("Receipt"), "deleted"), "headers": _ETAG},
+            **faults(400, 404, 409, 410, 422),
         },
     }
 
 
 def _history() -> Part:
-    versions = {"type": "array", "items": _ref("Version")}
+    versions = {"type": "array", "items": ref("Version")}
     return {
         "operationId": "getRecordHistory",
         "summary": "Every version of a record, oldest first",
-        "responses": {"200": _body(JSON, versions, "the versions"), **_faults(404)},
+        "responses": {"200": body(JSON, versions, "the versions"), **faults(404)},
     }
 
 
@@ -135,8 +128,8 @@ def _post() -> Part:
         "summary": "Store many records; one that is refused never stops the rest",
         "requestBody": {"required": True, "content": {NDJSON: media}},
         "responses": {
-            "200": _body(NDJSON, results, "a result for each line"),
-            **_faults(400, 413, 422),
+            "200": body(NDJSON, results, "a result for each line"),
+            **faults(400, 413, 422),
         },
     }
 
@@ -150,7 +143,7 @@ def _records() -> dict[str, Part]:
         for key in ("$schema", "$id"):
             schema.pop(key, None)
         found[name] = _moved(schema, name)
-        found |= {f"{name}.{part}": _moved(body, name) for part, body in parts.items()}
+        found |= {f"{name}.{part}": _moved(one, name) for part, one in parts.items()}
     return found
 
 
@@ -239,26 +232,9 @@ _ANSWERS: dict[str, Part] = {
 }
 
 
-def _parameter(name: str) -> Part:
+def _placed(name: str) -> Part:
     schema: Part = {"type": "string", "minLength": 1}
     if name == "type":
         schema = {"enum": sorted(TYPES)}
-    place = {"name": name, "in": "path", "required": True}
+    place = {"name": name, "in": "path", "required": True, "description": f"the record's {name}"}
     return {**place, "schema": schema, "example": EXAMPLE[name]}
-
-
-def _header(name: str, description: str) -> Part:
-    schema = {"type": "string"}
-    return {"name": name, "in": "header", "description": description, "schema": schema}
-
-
-def _body(content_type: str, schema: Part, description: str) -> Part:
-    return {"description": description, "content": {content_type: {"schema": schema}}}
-
-
-def _faults(*statuses: int) -> dict[str, Part]:
-    return {str(one): _body(PROBLEM, _ref("Problem"), _FAULTS[one]) for one in statuses}
-
-
-def _ref(name: str) -> Part:
-    return {"$ref": f"#/components/schemas/{name}"}

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import orjson
 
+from fhirsvc.api.operating import conflict_json
 from fhirsvc.cli.house import house
 from fhirsvc.cli.output import counted, json_option, say_json
 from fhirsvc.store.conflicts import Conflict, Resolution, Side
@@ -29,7 +30,7 @@ def list_(with_settled: bool, as_json: bool) -> None:
         names = {one.id: one.name for one in wiring.operator.connections()}
     for one in found:
         if as_json:
-            say_json(_json(one, names[one.connection_id]))
+            say_json(conflict_json(one, names[one.connection_id]))
         else:
             _say(one, names[one.connection_id])
     if not as_json:
@@ -66,22 +67,6 @@ def _value(text: str) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         return text
-
-
-def _json(one: Conflict, connection: str) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "connection": connection,
-        "record": {"type": one.record_type, "id": one.record_id},
-        "path": one.clash.path,
-        "owner": one.clash.owner,
-        "base": one.clash.base,
-        "ours": vars(one.clash.ours),
-        "theirs": vars(one.clash.theirs),
-        "state": one.state,
-        "resolution": one.resolution,
-        "resolved_by": one.resolved_by,
-    }
 
 
 def _say(one: Conflict, connection: str) -> None:

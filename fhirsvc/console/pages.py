@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from fhirsvc.console import figures
+from fhirsvc.console.api_docs import docs_page
 from fhirsvc.console.origins import side_by_side
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.mapping.explained import Traced
@@ -46,8 +48,8 @@ class Desk:
     mappings: Callable[[], Mappings]
 
 
-def console(desk: Desk) -> Blueprint:
-    """The blueprint of the pages."""
+def console(desk: Desk, document: Callable[[], Mapping[str, Any]]) -> Blueprint:
+    """The blueprint of the pages; ``document`` gives the OpenAPI document."""
     pages = Blueprint(
         "console",
         __name__,
@@ -63,6 +65,7 @@ def console(desk: Desk) -> Blueprint:
         "delivery",
         lambda delivery_id: _delivery(desk, delivery_id),
     )
+    pages.add_url_rule("/docs", "docs", lambda: docs_page(document()))
     pages.add_url_rule("/records/<type>/<id>", "record", lambda type, id: _record(desk, type, id))
     return pages
 

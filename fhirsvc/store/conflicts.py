@@ -133,7 +133,7 @@ def carried_out(tx: sa.Connection, ids: Iterable[int], now: float) -> None:
 def decide(
     tx: sa.Connection, conflict_id: int, resolution: Resolution, by: str, now: float
 ) -> Conflict:
-    """Decide an open conflict.
+    """Decide an open conflict; it as it is then.
 
     :raises FhirsvcError: NOT_FOUND when there is none with this id, CONFLICT when it is settled.
     """
@@ -144,7 +144,7 @@ def decide(
     text = orjson.dumps(resolution).decode()
     values = {"state": "decided", "resolution": text, "resolved_by": by[:120], "updated_at": now}
     tx.execute(sa.update(conflict).where(conflict.c.id == conflict_id).values(values))
-    return found
+    return get(tx, conflict_id)
 
 
 def get(tx: sa.Connection, conflict_id: int) -> Conflict:

@@ -29,7 +29,7 @@ def test_every_route_and_no_other(wiring, late, document):
     """Rules and methods of the records' routes are the document's paths."""
     app = create_app(wiring, lambda: late.mappings)
     routes = {
-        (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method.lower())
+        (re.sub(r"<(?:[^>]*:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/api/v1/")
         for method in rule.methods - {"HEAD", "OPTIONS"}

@@ -109,6 +109,9 @@ _BROKEN = (
 )
 
 
+_ASKED = "us_core version connection state record after limit".split()
+
+
 @dataclass(frozen=True)
 class Ask:
     """One request; ``path`` has its query, already quoted."""
@@ -139,6 +142,7 @@ class Hostile:
         kinds = (
             self._search, self._search, self._read, self._write, self._write, self._bundle,
             self._operation, self._record, self._record, self._junk, self._elsewhere,
+            self._operating,
         )  # fmt: skip
         for _ in range(count):
             yield self._dressed(self._rng.choice(kinds)())
@@ -216,7 +220,9 @@ class Hostile:
         """Changed at random, with the name in it; now and then a megabyte of it."""
         changed = mutate(body, self._rng) if self._rng.random() < 0.8 else dict(body)
         if self._rng.random() < 0.7:
-            place = self._rng.choice(("text", "note", "description", "title", "bogus", "id"))
+            places = ["text", "note", "description", "title", "bogus", "id"]
+            # The house says what its ids are, and logs name records by them.
+            place = self._rng.choice(places if "resourceType" in body else places[:-1])
             changed[place] = self._rng.choice((PLANTED, [{"text": PLANTED}], {"text": PLANTED}))
         if self._rng.random() < 0.01:
             words = {"text": PLANTED + "x" * self._rng.choice((100, 10_000))}
@@ -285,6 +291,32 @@ class Hostile:
         if self._rng.random() < 0.2:
             return Ask("GET", path + self._rng.choice(("", "/history", "/x")))
         return Ask("PUT", path, self._sent(body), json_)
+
+    def _operating(self) -> Ask:
+        """What is beside the records: with words and numbers that mean nothing there."""
+        asked = "&".join(
+            f"{self._rng.choice(_ASKED)}={quote(self._text())}"
+            for _ in range(self._rng.randrange(3))
+        )
+        one = self._rng.choice(self._records)
+        number = self._rng.choice(("1", "0", "-1", "2147483648", "x", quote(self._text(), safe="")))
+        path = self._rng.choice(
+            (
+                f"/api/v1/records/{one['type']}/{one['id']}/mapped",
+                f"/api/v1/records/{one['type']}/{one['id']}/trace",
+                "/api/v1/connections",
+                "/api/v1/deliveries",
+                f"/api/v1/deliveries/{number}",
+                "/api/v1/conflicts",
+            )
+        )
+        if self._rng.random() < 0.7:
+            return Ask("GET", f"{path}?{asked}")
+        path = self._rng.choice(
+            (f"/api/v1/deliveries/{number}/retry", f"/api/v1/conflicts/{number}/resolve")
+        )
+        body = self._rng.choice(({}, {"take": "ours"}, {"take": {"value": PLANTED}}, PLANTED))
+        return Ask("POST", path, self._sent(body), {"Content-Type": "application/json"})
 
     def _junk(self) -> Ask:
         path = self._rng.choice(

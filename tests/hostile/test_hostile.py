@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from fhirsvc.app import create_app
 from fhirsvc.settings import load
+from fhirsvc.store.connections import NewConnection
 from fhirsvc.wiring import LateMappings, product
 
 # 200,000: see docs/fhir-api.md.
@@ -30,6 +31,7 @@ def _wired(database_url):
     late = LateMappings("")
     made = product(load(database_url=database_url, fhir_open=True), mappings=late)
     made.database.upgrade()
+    made.operator.add_connection(NewConnection("north", "http://127.0.0.1:9/fhir"))
     made.publisher.accept(clinic_records())
     projector = made.projector
     while projector.catch_up():
