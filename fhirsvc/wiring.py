@@ -34,6 +34,7 @@ from fhirsvc.services.deliver import Deliverer
 from fhirsvc.services.exporting import Exporter
 from fhirsvc.services.exports import Exports, MaySend, everything
 from fhirsvc.services.groups import Groups
+from fhirsvc.services.hand_off import HandOff
 from fhirsvc.services.intake import Intake
 from fhirsvc.services.key_sets import KeySets
 from fhirsvc.services.lanes import Lanes
@@ -258,6 +259,18 @@ class Wiring:
             _new_id,
             time.monotonic,
             private=self.settings.partners_private,
+        )
+
+    def hand_off(self) -> HandOff:
+        """Makes handoff documents.
+
+        :raises FhirsvcError: UNSUPPORTED where records are not mapped.
+        """
+        mappings = self.mappings
+        if mappings is None:
+            raise FhirsvcError(Category.UNSUPPORTED, "nothing is mapped here")
+        return HandOff(
+            self.database, self.mapper, lambda: mappings().library.instruments, self.clock
         )
 
     @property

@@ -16,6 +16,7 @@ LAYERS = (
     {"cli", "app", "worker"},
     {"wiring", "api", "console"},
     {"services"},
+    {"handoff"},
     {"ehr", "store"},
     {"mapping", "merge", "referral", "consent"},
     {"records", "fhir"},
@@ -32,7 +33,7 @@ SIBLINGS: dict[tuple[str, str], set[str] | None] = {
     ("cli", "app"): None,  # commands start the processes
     ("cli", "worker"): None,
 }
-PURE = ("mapping", "records", "fhir", "errors", "merge", "referral", "consent")
+PURE = ("mapping", "records", "fhir", "errors", "merge", "referral", "consent", "handoff")
 NOT_PURE = set(
     "os pathlib socket requests sqlalchemy time random io.open subprocess shutil tempfile secrets "
     "urllib http sqlite3 logging structlog".split()

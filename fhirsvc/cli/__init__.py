@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate:validate", "Validate FHIR resources, one OperationOutcome each."),
     "codes": ("codes:codes", "Check the codes that the mappings use."),
     "instrument": ("instrument:instrument", "Standardized instruments: list them, add one."),
+    "handoff": ("handoff:handoff", "The aftercare handoff of a discharged client."),
     "connect": ("connect:connect", "EHR connections: add, change, list, test, plan."),
     "keys": ("keys:keys", "The keys that EHRs know us by: new, list, retire."),
     "clients": ("clients:clients", "Partners' clients: add, list, revoke."),

@@ -31,11 +31,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Part:
-    """What is said under one heading."""
+    """What is said under one heading; ``pictures`` are what each shows in words, and its SVG."""
 
     title: str
     rows: tuple[Row, ...] = ()
     tables: tuple[Table, ...] = ()
+    pictures: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ table{border-collapse:collapse;width:100%;margin:.4rem 0}
 th,td{text-align:left;vertical-align:top;padding:.35rem .5rem;border-bottom:1px solid #ccd;
  overflow-wrap:break-word;white-space:pre-line}
 th{background:#e9edf1;border-bottom:2px solid #9ab}
+figure{margin:.8rem 0;break-inside:avoid}
+figure svg{max-width:100%;height:auto}
+figcaption{font-size:.85rem;color:#455}
 footer{margin-top:2rem;font-size:.85rem;color:#556;border-top:1px solid #ccd;padding-top:.5rem}
 @media (max-width:34rem){dl{grid-template-columns:1fr}dd{margin-bottom:.4rem}}
 @media print{body{font-size:10pt;margin:0;max-width:none;padding:0}h2,h3{break-after:avoid}
@@ -58,7 +61,21 @@ def _part(part: Part) -> Iterator[str]:
     yield from _rows(part.rows)
     for table in part.tables:
         yield from _table(table)
+    for words, svg in part.pictures:
+        yield f"<figure>{svg}<figcaption>{escape(words)}</figcaption></figure>"
     yield "</section>"
+
+
+def fragment(part: Part) -> str:
+    """A part without its heading, as a narrative of FHIR may hold it: pictures in words.
+
+    https://hl7.org/fhir/R4/narrative.html#rules
+    """
+    lines = [*_rows(part.rows)]
+    for table in part.tables:
+        lines += _table(table)
+    lines += [f"<p>{escape(words)}</p>" for words, _ in part.pictures]
+    return "".join(lines)
 
 
 def _rows(rows: tuple[tuple[str, str], ...], more: str = "") -> Iterator[str]:

@@ -8,11 +8,13 @@ joined. Needs the extra ``pdf``: without it :data:`AVAILABLE` is false.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,8 @@ _LACKING = f"{_MISSING} stands for a character that this print has no letter for
 _TALLEST = 700  # characters of a cell: a row of a table is not broken over pages
 _SHAPED = frozenset(("R", "AL", "AN"))  # bidirectional classes of text that runs right to left
 _MARGIN, _LINE, _WIDTH = 19.0, 4.9, 177.9  # mm
+_PICTURE = 120.0  # mm
+_SPOKEN = re.compile(r"<(title|desc)>.*?</\1>", re.DOTALL)
 _LONGEST_WORD = 18  # letters of a word that a column makes room for
 _DARK, _GREY, _SHADE = (26, 26, 26), (69, 85, 85), (233, 237, 241)
 
@@ -128,6 +132,16 @@ class _Printer:
         self._rows(part.rows)
         for table in part.tables:
             self._table(table)
+        for words, svg in part.pictures:
+            self._picture(words, svg)
+
+    def _picture(self, words: str, svg: str) -> None:
+        if self._pdf.will_page_break(_PICTURE * 0.33 + 3 * _LINE):
+            self._pdf.add_page()
+        self._pdf.ln(1.5)
+        drawn = _SPOKEN.sub("", svg)  # the printer knows no title; the words are the alternative
+        self._pdf.image(BytesIO(drawn.encode()), w=_PICTURE, alt_text=words)
+        self._write(words, size=8, color=_GREY)
 
     def _rows(self, rows: Sequence[tuple[str, str]]) -> None:
         for label, value in rows:

@@ -147,6 +147,13 @@ def goals(tx: sa.Connection, clients: Iterable[str]) -> list[Version]:
     return [Version(**row) for row in tx.execute(query).mappings()]
 
 
+def of_client(tx: sa.Connection, client_id: str) -> list[Version]:
+    """The current versions of a client and of all that is theirs; those that are deleted too."""
+    is_own = sa.and_(record.c.type == "client", record.c.id == client_id)
+    query = _current().where(sa.or_(record.c.client_id == client_id, is_own))
+    return [Version(**row) for row in tx.execute(query).mappings()]
+
+
 def page(tx: sa.Connection, record_type: str, after: str = "", limit: int = 100) -> list[Version]:
     """Current versions of one type, by id, starting after the id ``after``."""
     rows = tx.execute(
