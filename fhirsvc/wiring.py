@@ -36,14 +36,12 @@ from fhirsvc.services.exports import Exports, MaySend, everything
 from fhirsvc.services.groups import Groups
 from fhirsvc.services.hand_off import HandOff
 from fhirsvc.services.intake import Intake
-from fhirsvc.services.key_sets import KeySets
 from fhirsvc.services.lanes import Lanes
 from fhirsvc.services.lens import Lens
 from fhirsvc.services.liveness import Identity
 from fhirsvc.services.notify import Notifier
 from fhirsvc.services.notify_note import note
 from fhirsvc.services.operate import Operator
-from fhirsvc.services.partners import Partners
 from fhirsvc.services.ports import Check, Companions, Mapper, Validate
 from fhirsvc.services.project import US_CORE, Projector
 from fhirsvc.services.publish import Publisher, alone, unserved
@@ -55,13 +53,14 @@ from fhirsvc.services.submit import Submitter
 from fhirsvc.services.subscribing import Subscribing
 from fhirsvc.services.sweep import Sweeper
 from fhirsvc.services.throttle import Throttle
-from fhirsvc.services.token_office import TokenOffice
 from fhirsvc.services.watching import Watcher
 from fhirsvc.settings import Settings
 from fhirsvc.store.database import Database
 
 if TYPE_CHECKING:
     from fhirsvc.services.engine import DurableEngine
+    from fhirsvc.services.partners import Partners
+    from fhirsvc.services.token_office import TokenOffice
 
 
 NOTIFIERS = 4  # Subscriptions that a worker attends to at once: a slow endpoint delays few
@@ -158,10 +157,15 @@ class Wiring:
     @property
     def partners(self) -> Partners:
         """Partners' clients."""
+        from fhirsvc.services.partners import Partners  # noqa: PLC0415 - brings cryptography along
+
         return Partners(self.database, self.clock, self.settings.partners_private)
 
     def token_office(self) -> TokenOffice:
         """Gives access tokens to partners' clients; a process needs one."""
+        from fhirsvc.services.key_sets import KeySets  # noqa: PLC0415 - brings cryptography along
+        from fhirsvc.services.token_office import TokenOffice  # noqa: PLC0415 - the same
+
         private = self.settings.partners_private
         transport = guarded(KEY_SET_LIMITS, time.monotonic, private=private)
         accept = {"Accept": "application/json", "User-Agent": "fhirsvc"}
