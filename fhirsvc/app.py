@@ -15,6 +15,7 @@ from fhirsvc import settings as settings_
 from fhirsvc.api.access import open_access, token_access
 from fhirsvc.api.export import OPERATIONS, export_routes
 from fhirsvc.api.fhir import fhir_routes
+from fhirsvc.api.fhir_document import Documents
 from fhirsvc.api.fhir_frame import Frame
 from fhirsvc.api.fhir_operations import Operations
 from fhirsvc.api.hooks import hooks
@@ -80,7 +81,10 @@ def create_app(
     access = token_access(wiring.partners.holder, open_access(settings.fhir_open))
     frame = Frame(access, settings.public_url)
     ours = Operations(wiring.server, frame, mappings, wiring.lens, wiring.check)
-    app.register_blueprint(fhir_routes(wiring.server, wiring.submitter, frame, ours, OPERATIONS))
+    documents = Documents(frame, wiring.hand_off)
+    app.register_blueprint(
+        fhir_routes(wiring.server, wiring.submitter, frame, ours, documents, OPERATIONS)
+    )
     app.register_blueprint(export_routes(wiring.exports, wiring.groups, frame))
     app.register_blueprint(subscription_routes(wiring.subscribing, frame))
     app.register_blueprint(console(Desk(wiring.database, wiring.operator, mappings), document))

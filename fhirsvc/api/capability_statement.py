@@ -86,6 +86,8 @@ def statement(
         _resource(name, [code for code, types in offered if not types or name in types])
         for name in TYPES
     ]
+    asked_only = sorted({one.type for one in operations} - {"", "Group", *TYPES})
+    beside += [{"type": one} for one in asked_only]
     rest["resource"] = [
         {**one, **_operations(operations, one["type"])} for one in (*typed, *beside)
     ]
@@ -98,7 +100,7 @@ def statement(
         "status": "active",
         "date": date,
         "kind": "instance",
-        **({"instantiates": [BULK]} if beside else {}),
+        **({"instantiates": [BULK]} if _GROUP in beside else {}),
         "software": {"name": "fhirsvc", "version": __version__},
         "implementation": {"description": "fhirsvc", "url": base},
         "fhirVersion": "4.0.1",

@@ -14,6 +14,7 @@ from flask import Blueprint, Response, request
 from fhirsvc.api.access import address
 from fhirsvc.api.capability_statement import Operation, statement
 from fhirsvc.api.fhir_bundle import Bundles
+from fhirsvc.api.fhir_document import DOCUMENT, Documents
 from fhirsvc.api.fhir_frame import WRITTEN, Frame, Route, only
 from fhirsvc.api.fhir_operations import Operations
 from fhirsvc.api.fhir_reads import Reads
@@ -70,6 +71,7 @@ def fhir_routes(
     submitter: Submitter | None,
     frame: Frame,
     operations: Operations,
+    documents: Documents,
     others: Sequence[Operation] = (),
 ) -> Blueprint:
     """The blueprint; without a submitter nothing can be written.
@@ -77,11 +79,12 @@ def fhir_routes(
     :param others: operations that other blueprints answer.
     """
     routes = Blueprint("fhir", __name__, url_prefix="/fhir")
-    listed = [*Reads(server, frame).routes(), *operations.routes()]
+    listed = [*Reads(server, frame).routes(), *operations.routes(), *documents.routes()]
     if submitter is not None:
         writes = Writes(submitter, frame)
         listed += [*writes.routes(), *Bundles(writes, frame).routes()]
-    whole = _Whole(frame, listed, server.clock, (*operations.described(TYPES), *others))
+    described = (*operations.described(TYPES), DOCUMENT, *others)
+    whole = _Whole(frame, listed, server.clock, described)
     routes.add_url_rule("/metadata", "metadata", whole.metadata, methods=METHODS)
     for number, one in enumerate(listed):
         name = f"{one.code}-{number}"

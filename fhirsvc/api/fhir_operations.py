@@ -85,7 +85,7 @@ class Operations:
 
     def validate(self, type: str, id: str | None = None) -> Response:
         """What is wrong with a resource, by base R4; of a form's answers, whether they add up."""
-        given = _given(("mode", "profile"))
+        given = once(("mode", "profile"))
         self.frame.access_of(request)
         acceptable()
         if not is_resource(type):
@@ -101,7 +101,7 @@ class Operations:
 
     def validate_there(self, type: str, id: str) -> Response:
         """What is wrong with a resource that is served."""
-        self._can_be_asked(_given(("mode", "profile")))
+        self._can_be_asked(once(("mode", "profile")))
         self.frame.permit(type, "read")
         return self.frame.answer(outcome(self._findings(self._there(type, id))))
 
@@ -165,7 +165,7 @@ class Operations:
 
     def map(self) -> Response:
         """What a record maps to, or a list of records: a Bundle."""
-        us_core = _us_core(_given(("us-core",)))
+        us_core = _us_core(once(("us-core",)))
         self.frame.access_of(request)
         acceptable()
         body = json_of_request()
@@ -204,7 +204,7 @@ class Operations:
 
     def map_back(self) -> Response:
         """The records that resources are read into, with what was not understood."""
-        us_core = _us_core(_given(("us-core",)))
+        us_core = _us_core(once(("us-core",)))
         self.frame.access_of(request)
         acceptable()
         body = json_of_request()
@@ -228,7 +228,7 @@ class Operations:
         return self.frame.answer({"resourceType": "Parameters", "parameter": said})
 
 
-def _given(names: tuple[str, ...]) -> dict[str, str]:
+def once(names: tuple[str, ...]) -> dict[str, str]:
     """The parameters of the address, each once."""
     given = only((*names, *WRITTEN))
     found = dict(given)

@@ -74,7 +74,13 @@ def register(app: Flask, page: Callable[[dict[str, Any]], str]) -> None:
 
     app.register_error_handler(FhirsvcError, known)
     app.register_error_handler(HTTPException, http)
-    for lost in (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError):
+    lost_when = (
+        sa.exc.OperationalError,
+        sa.exc.InterfaceError,
+        sa.exc.InternalError,  # also a session that PostgreSQL ended because it stood still
+        sa.exc.TimeoutError,
+    )
+    for lost in lost_when:
         app.register_error_handler(lost, unreachable)
     app.register_error_handler(Exception, unexpected)
 

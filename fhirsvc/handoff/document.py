@@ -15,12 +15,14 @@ from fhirsvc.ehr.local import Local, local, references, rewritten
 from fhirsvc.ehr.narrative import Page, Part
 from fhirsvc.ehr.narrative_html import fragment
 from fhirsvc.ehr.phrases import moment
+from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.handoff.handed import Contents
 from fhirsvc.handoff.sections import EMPTY, KINDS, WHY, Kind
 
 Resource = Mapping[str, Any]
 SYSTEM = "urn:fhirsvc:handoff"
 LOINC = "http://loinc.org"
+PREFIX = "handoff."  # of the Composition's id, before that of its aftercare plan
 _XHTML = '<div xmlns="http://www.w3.org/1999/xhtml" xml:lang="en-US" lang="en-US">'
 
 
@@ -88,7 +90,7 @@ def _plain(resource: Resource) -> Resource:
 def _composition(head: Head, sections: Mapping[str, Contents]) -> dict[str, Any]:
     return {
         "resourceType": "Composition",
-        "id": f"handoff.{head.plan_id}",
+        "id": f"{PREFIX}{head.plan_id}",
         "language": "en-US",
         "identifier": {"system": SYSTEM, "value": head.plan_id},
         "status": "final",
@@ -158,3 +160,13 @@ def _page(head: Head, sections: Mapping[str, Contents]) -> Page:
         parts.append(Part("Nothing here about", tuple(empty)))
     made = f"Made from the program's record on {moment(head.date)}."
     return Page(head.title, head.about, tuple(parts), f"{made} The same is in the document's FHIR.")
+
+
+def plan_of(composition_id: str) -> str:
+    """The aftercare plan whose Composition has this id.
+
+    :raises FhirsvcError: NOT_FOUND where it is none of ours.
+    """
+    if not composition_id.startswith(PREFIX):
+        raise FhirsvcError(Category.NOT_FOUND, "no such document")
+    return composition_id.removeprefix(PREFIX)

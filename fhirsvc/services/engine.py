@@ -25,6 +25,8 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from dbos import _dbos as dbos_module
 from dbos import error as dbos_error
 
+from fhirsvc.store.database import IDLE_S
+
 # Jobs are only taken by processes of the same version; a lane's arguments have not changed since.
 VERSION = "fhirsvc-1"
 JOB = "lane"
@@ -59,6 +61,7 @@ class DurableEngine:
             "enable_otlp": False,
             "log_level": "CRITICAL",
             "notification_listener_polling_interval_sec": 1.0,
+            "sys_db_idle_transaction_timeout_sec": IDLE_S,
         }
         if self._url.get_backend_name() == "sqlite":
             self._database = _sqlite_engine(self._url)

@@ -49,7 +49,23 @@ class HandOff:
         :raises FhirsvcError: NOT_FOUND where there is no such episode or no aftercare plan for it,
             CONFLICT where its plan is a draft or a mistake, FORBIDDEN where it may not be told.
         """
-        chart = self._chart(episode_id)
+        return self._build(self._chart(episode_id))
+
+    def of_plan(self, plan_id: str) -> Document:
+        """The document of an aftercare plan.
+
+        :raises FhirsvcError: as ``build``, of the plan's episode; NOT_FOUND where another plan of
+            it is in force.
+        """
+        with self.database.read() as tx:
+            version = records.version(tx, ("aftercare_plan", plan_id))
+        chart = self._chart(str(orjson.loads(version.body).get("episode_id", "")))
+        if chart.plan["id"] != plan_id:
+            message = "another plan of its episode is in force"
+            raise FhirsvcError(Category.NOT_FOUND, message, f"aftercare_plan/{plan_id}")
+        return self._build(chart)
+
+    def _build(self, chart: _Chart) -> Document:
         plan_record = chart.plan
         if _is_sensitive(plan_record):
             message = "it speaks of substance use: that is told with a consent only"

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 HEAD = "0007"  # the newest revision that this version knows
 RACES = 5  # how often a transaction that lost a race is tried again
+# A process that stands still inside a transaction would keep its locks from all others: PostgreSQL
+# ends its session. Well before others take over what it has in hand.
+# https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-IDLE-IN-TRANSACTION-SESSION-TIMEOUT
+IDLE_S = 6.0
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -31,8 +35,9 @@ class Database:
     https://www.sqlite.org/lang_transaction.html
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, idle_s: float = IDLE_S) -> None:
         self.url = sa.make_url(url)
+        self._idle_s = idle_s
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             _make_private(self.path)
@@ -48,7 +53,9 @@ class Database:
         # Parameters hold record bodies: never in an error's text.
         options: dict[str, Any] = {"hide_parameters": True, "pool_size": 20, "max_overflow": 40}
         if not self.is_sqlite:
-            return sa.create_engine(self.url, pool_pre_ping=True, **options)
+            return sa.create_engine(
+                with_idle_limit(self.url, self._idle_s), pool_pre_ping=True, **options
+            )
         engine = sa.create_engine(self.url, **options)
 
         @sa.event.listens_for(engine, "connect")
@@ -108,6 +115,7 @@ class Database:
             return
         if not self.is_sqlite:
             with self.write() as connection:
+                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
                 # Two processes starting together must not both create the tables.
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(7033116)"))
                 _migrate(connection, revision)
@@ -159,6 +167,19 @@ class Database:
         """Close every pooled connection."""
         self.engine.dispose()
         self._hasty.dispose()
+
+
+def with_idle_limit(url: sa.URL, idle_s: float = IDLE_S) -> sa.URL:
+    """A PostgreSQL URL whose sessions end when a transaction is idle for so many seconds.
+
+    Options that the URL has are kept; where they set this limit, theirs holds.
+    """
+    given = url.query.get("options", ())
+    options = [given] if isinstance(given, str) else list(given)
+    if any("idle_in_transaction_session_timeout" in one for one in options):
+        return url
+    options.append(f"-c idle_in_transaction_session_timeout={int(idle_s * 1000)}")
+    return url.update_query_dict({"options": " ".join(options)})
 
 
 def _migrate(connection: sa.Connection, revision: str) -> None:

@@ -628,7 +628,9 @@ OVERREACH = {
         "CarePlan?goal.subject.family=Example",
         "CarePlan?_has:Task:focus:status=requested",
         "CarePlan?_has:CarePlan:part-of:_has:Task:focus:status=requested",
+        "Composition/handoff.aftercare-02/$document",
     ],
+    "system/Composition.rs system/CarePlan.rs": ["Composition/handoff.aftercare-02/$document"],
     "system/CarePlan.rs system/Goal.r": ["CarePlan?_include=CarePlan:goal", "Goal"],
     "system/CarePlan.rs system/Organization.rs": ["CarePlan?_include=CarePlan:performer"],
 }
@@ -663,7 +665,11 @@ ALLOWED = {
     "system/CarePlan.rs system/Organization.rs": [
         "CarePlan?_include=CarePlan:performer:Organization"
     ],
-    "system/*.rs": ["CarePlan?_include=CarePlan:performer", "Task?_revinclude=Provenance:target"],
+    "system/*.rs": [
+        "CarePlan?_include=CarePlan:performer",
+        "Task?_revinclude=Provenance:target",
+        "Composition/handoff.aftercare-02/$document",
+    ],
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fhirsvc.fhir.validate import validate
 from fhirsvc.services.submission import WRITABLE
 
-OWN = ("Subscription",)  # what is no record's: tests of their own
+OWN = ("Subscription", "Composition")  # what they answer is tested with them
 PROBES = {
     "read": "/fhir/{type}/nobody",
     "vread": "/fhir/{type}/nobody/_history/1",

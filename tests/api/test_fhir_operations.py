@@ -174,7 +174,41 @@ def test_operations_are_named(clinic):
     names = {one["name"] for one in rest["operation"]}
     assert names >= {"map", "map-back"}
     for one in rest["resource"]:
-        if one["type"] not in ("Group", "Subscription"):
+        if one["type"] not in ("Group", "Subscription", "Composition"):
             assert "validate" in {operation["name"] for operation in one["operation"]}
     assert clinic.get("/fhir/$map").status_code == 404
     assert clinic.post("/fhir/$nonsense", json={}).status_code == 404
+
+
+DOCUMENT = "/fhir/Composition/handoff.aftercare-02/$document"
+
+
+def test_document(clinic, wiring):
+    """The handoff of an aftercare plan: what ``handoff build`` makes, at an address."""
+    answer = clinic.get(DOCUMENT)
+    assert (answer.status_code, answer.content_type) == (200, "application/fhir+json")
+    assert answer.json == wiring.hand_off().build("episode-02").bundle
+    assert clinic.get(f"{DOCUMENT}?persist=false").status_code == 200
+    operations = clinic.get("/fhir/metadata").json["rest"][0]["resource"]
+    told = {
+        (one["type"], operation["name"])
+        for one in operations
+        for operation in one.get("operation", ())
+    }
+    assert ("Composition", "document") in told
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (DOCUMENT.replace("aftercare-02", "aftercare-99"), 404),
+        (DOCUMENT.replace("handoff.aftercare-02", "other"), 404),
+        (DOCUMENT.replace("aftercare-02", "aftercare-01"), 403),  # speaks of substance use
+        (f"{DOCUMENT}?persist=true", 400),
+        (f"{DOCUMENT}?graph=urn:x", 400),
+    ],
+)
+def test_documents_that_there_are_not(clinic, path, status):
+    """Each an OperationOutcome."""
+    answer = clinic.get(path)
+    assert (answer.status_code, answer.json["resourceType"]) == (status, "OperationOutcome")

@@ -12,12 +12,16 @@ from pathlib import Path
 
 import orjson
 import pytest
+import sqlalchemy as sa
 from child import wait_until
 from servers import PostgresServer
 
 from fhirsvc import shipped
 from fhirsvc.ehr.simulated import SimulatedServer
 from fhirsvc.ehr.simulated_fhir import SimulatedFhir
+from fhirsvc.settings import load
+from fhirsvc.store.database import IDLE_S, Database
+from fhirsvc.store.tables import delivery
 
 pytestmark = pytest.mark.interop
 
@@ -96,3 +100,23 @@ def test_a_worker_ends_when_its_database_is_gone(postgres: PostgresServer, tmp_p
     said = (tmp_path / "log").read_text()
     assert "worker_stopped" in said
     assert "Traceback" not in said
+
+
+def test_who_stands_still_in_a_transaction_keeps_nobody_waiting(postgres: PostgresServer) -> None:
+    """PostgreSQL ends its session, and with it its locks, before others take over its work."""
+    url = postgres.new_database()
+    frozen, other = Database(url, idle_s=0.5), Database(url)
+    other.upgrade()
+    begun = time.monotonic()
+    with frozen.engine.connect() as standing:
+        standing.exec_driver_sql("LOCK TABLE delivery IN ACCESS EXCLUSIVE MODE")
+        with other.read() as waiting:
+            waiting.exec_driver_sql("SET LOCAL statement_timeout = '20s'")
+            assert waiting.execute(sa.select(sa.func.count()).select_from(delivery)).scalar() == 0
+        took = time.monotonic() - begun
+        with pytest.raises(sa.exc.InternalError):
+            standing.execute(sa.select(delivery.c.id))
+    for one in (frozen, other):
+        one.dispose()
+    assert 0.4 < took < 15.0
+    assert load().dead_after_s >= 2 * IDLE_S

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.store import Database
-from fhirsvc.store.database import HEAD, _alembic
+from fhirsvc.store.database import HEAD, _alembic, with_idle_limit
 from fhirsvc.store.tables import connection, delivery, executor, metadata, record, record_version
 
 
@@ -249,3 +249,22 @@ def _store_two_versions(tx: sa.Connection) -> None:
                 correlation_id="",
             )
         )
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("postgresql+psycopg://h/d", "-c idle_in_transaction_session_timeout=6000"),
+        (
+            "postgresql+psycopg://h/d?options=-c%20search_path%3Dclinic",
+            "-c search_path=clinic -c idle_in_transaction_session_timeout=6000",
+        ),
+        (
+            "postgresql+psycopg://h/d?options=-c%20idle_in_transaction_session_timeout%3D60000",
+            "-c idle_in_transaction_session_timeout=60000",
+        ),
+    ],
+)
+def test_what_an_operator_says_of_sessions_holds(url, options):
+    """Other options are kept, and so is a limit of their own."""
+    assert with_idle_limit(sa.make_url(url)).query["options"] == options
