@@ -207,6 +207,8 @@ class Hostile:
             "/fhir/$export", "/fhir/Group", "/fhir/Subscription", "/oauth/token", "/openapi.json",
             "/.well-known/smart-configuration", "/hooks/x", "/api/v1/records", "/metrics",
             f"/fhir/export/{quote(self._text(), safe='')}", "/fhir/" + "a/" * 300,
+            f"/fhir/Composition/handoff.aftercare-0{self._rng.randrange(9)}/$document",
+            f"/fhir/Composition/{quote(self._text(), safe='')}/$document", "/docs",
             "/fhir/Patient/" + "x" * 5000, f"/{quote(self._text())}", "/fhir//Patient", "//fhir",
         )  # fmt: skip
         body = self._rng.choice((None, self._rng.choice(_BROKEN)))
