@@ -29,6 +29,7 @@ from fhirsvc.api.subscriptions import subscription_routes
 from fhirsvc.api.well_known import well_known
 from fhirsvc.console import figures
 from fhirsvc.console.pages import Desk, console
+from fhirsvc.console.sign_in import guard_api, guard_pages, sign_in_pages
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.services.logs import configure_logs
@@ -70,11 +71,14 @@ def create_app(
     app.register_blueprint(well_known(wiring.keys, wiring.clock))
     clients = wiring.clients()
     app.register_blueprint(hooks(lambda: wiring.watcher(clients)))
-    app.register_blueprint(record_routes(wiring.database, wiring.publisher))
-    app.register_blueprint(
-        mapped_routes(wiring.database, mappings, lambda: wiring.mapper.fingerprint)
-    )
-    app.register_blueprint(operating_routes(wiring.operator))
+    accounts = wiring.accounts()
+    for routes in (
+        record_routes(wiring.database, wiring.publisher),
+        mapped_routes(wiring.database, mappings, lambda: wiring.mapper.fingerprint),
+        operating_routes(wiring.operator),
+    ):
+        guard_api(routes, accounts)
+        app.register_blueprint(routes)
     app.register_blueprint(openapi_routes())
     settings = wiring.settings
     app.register_blueprint(oauth(wiring.token_office(), settings.public_url))
@@ -87,7 +91,10 @@ def create_app(
     )
     app.register_blueprint(export_routes(wiring.exports, wiring.groups, frame))
     app.register_blueprint(subscription_routes(wiring.subscribing, frame))
-    app.register_blueprint(console(Desk(wiring.database, wiring.operator, mappings), document))
+    pages = console(Desk(wiring.database, wiring.operator, mappings), document)
+    guard_pages(pages, accounts)
+    app.register_blueprint(pages)
+    app.register_blueprint(sign_in_pages(accounts))
     return app
 
 

@@ -27,6 +27,7 @@ from fhirsvc.fhir.validate import validate
 from fhirsvc.mapping.achievement import Moved, moved_by
 from fhirsvc.mapping.forward import Mappings
 from fhirsvc.records import check
+from fhirsvc.services.accounts import Accounts
 from fhirsvc.services.arranging import Arranger
 from fhirsvc.services.chores import Chores, Piece
 from fhirsvc.services.clients import Clients
@@ -160,6 +161,11 @@ class Wiring:
         from fhirsvc.services.partners import Partners  # noqa: PLC0415 - brings cryptography along
 
         return Partners(self.database, self.clock, self.settings.partners_private)
+
+    def accounts(self) -> Accounts:
+        """Accounts of people and systems; a process needs one."""
+        throttle = Throttle(time.monotonic)
+        return Accounts(self.database, self.clock, lambda: secrets.token_urlsafe(32), throttle)
 
     def token_office(self) -> TokenOffice:
         """Gives access tokens to partners' clients; a process needs one."""

@@ -51,21 +51,42 @@ def document() -> Part:
             "version": __version__,
             "description": "Records, what they become, and where they were sent.",
         },
-        "paths": {
-            one: {
-                "parameters": [_placed("type"), _placed("id")],
-                "get": _get(),
-                "put": _put(),
-                "delete": _delete(),
-            },
-            f"{one}/history": {
-                "parameters": [_placed("type"), _placed("id")],
-                "get": _history(),
-            },
-            "/api/v1/records": {"post": _post()},
-            **operating.paths([_placed("type"), _placed("id")]),
+        # Until there is an account nobody has to say who they are: docs/accounts.md.
+        "security": [{}, {"token": []}],
+        "paths": _guarded(
+            {
+                one: {
+                    "parameters": [_placed("type"), _placed("id")],
+                    "get": _get(),
+                    "put": _put(),
+                    "delete": _delete(),
+                },
+                f"{one}/history": {
+                    "parameters": [_placed("type"), _placed("id")],
+                    "get": _history(),
+                },
+                "/api/v1/records": {"post": _post()},
+                **operating.paths([_placed("type"), _placed("id")]),
+            }
+        ),
+        "components": {
+            "schemas": {**_records(), **_ANSWERS, **operating.SCHEMAS},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
-        "components": {"schemas": {**_records(), **_ANSWERS, **operating.SCHEMAS}},
+    }
+
+
+def _guarded(paths: Mapping[str, Part]) -> dict[str, Part]:
+    """The same, each operation with what is answered to who may not."""
+    refused = faults(401, 403)
+    return {
+        path: {
+            key: one
+            if key == "parameters"
+            else {**one, "responses": {**one["responses"], **refused}}
+            for key, one in item.items()
+        }
+        for path, item in paths.items()
     }
 
 

@@ -8,6 +8,8 @@ JSON, NDJSON, PROBLEM = "application/json", "application/x-ndjson", "application
 Part = dict[str, Any]
 _FAULTS = {
     400: "the body has another form, or a header cannot be read",
+    401: "a token is needed, where there are accounts",
+    403: "the account's role may not",
     404: "there is none",
     409: "another version is the current one",
     410: "it is deleted",

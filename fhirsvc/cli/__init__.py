@@ -53,6 +53,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "handoff": ("handoff:handoff", "The aftercare handoff of a discharged client."),
     "connect": ("connect:connect", "EHR connections: add, change, list, test, plan."),
     "keys": ("keys:keys", "The keys that EHRs know us by: new, list, retire."),
+    "accounts": ("accounts:accounts", "Who may sign in: add, list, disable; tokens of systems."),
     "clients": ("clients:clients", "Partners' clients: add, list, revoke."),
     "sync": (
         "sync:sync",

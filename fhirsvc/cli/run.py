@@ -85,7 +85,8 @@ def _stop_at_end_of_input(stop: threading.Event) -> None:
 def serve(host: str, port: int, threads: int, no_delivery: bool, as_json: bool) -> None:
     """Serve the console and the API, and deliver, until told to stop (SIGTERM, Ctrl-C).
 
-    There is no login yet: another host than this one belongs behind something that has one.
+    Nobody has to sign in until there is an account: `fhirsvc accounts add`. Passwords and tokens
+    travel in the clear here: another host than this one belongs behind something that speaks TLS.
     """
     _check_free(host, port)
     settings = load()

@@ -2,10 +2,11 @@
 
 from alembic import context
 
-from fhirsvc.store import exports, partners, received, served, subscriptions
+from fhirsvc.store import accounts, exports, partners, received, served, subscriptions
 from fhirsvc.store.tables import metadata
 
 TABLES = (
+    accounts.account,
     exports.export_job,
     partners.partner,
     received.inbox,
