@@ -183,4 +183,4 @@ class LinkJournal:
                 raise LostClaimError
             return note(tx)
 
-        return self._database.run(fenced, durable=durable)
+        return self._database.run_together(fenced, durable=durable)

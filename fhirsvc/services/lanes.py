@@ -91,7 +91,7 @@ class Lanes:
                 return state, None
             return state, turns.claim(tx, connection_id, owner, now)
 
-        return self._database.run(step, durable=False)
+        return self._database.run_together(step, durable=False)
 
     @contextmanager
     def _in_hand_as(self, taken: Delivery) -> Iterator[None]:

@@ -16,22 +16,22 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from fhirsvc.store.prepared import Prepared
 from fhirsvc.store.tables import dispatch, link
 
 Body = Mapping[str, Any]
-# Every write runs these: making a statement costs more than running it.
 _KEY = ("delivery_id", "link_id")
 _SAID = ("at", "mappings", "hash", "body")
 
 
-def _sending(insert: Callable[[sa.Table], Any]) -> sa.Executable:
+def _sending(insert: Callable[[sa.Table], Any]) -> Prepared:
     made = insert(dispatch)
     instead = {name: made.excluded[name] for name in _SAID}
-    statement: sa.Executable = made.on_conflict_do_update(index_elements=_KEY, set_=instead)
-    return statement
+    return Prepared(made.on_conflict_do_update(index_elements=_KEY, set_=instead))
 
 
 _SEND = {"sqlite": _sending(sqlite.insert), "postgresql": _sending(postgresql.insert)}
+_OF = Prepared(sa.select(link.c.said, link.c.held).where(link.c.id == sa.bindparam("agreed_on")))
 
 
 def pack(body: Body) -> bytes:
@@ -55,10 +55,11 @@ class Agreement:
 
 def of(tx: sa.Connection, link_id: int) -> Agreement | None:
     """The last agreement of a link; None before the first."""
-    row = tx.execute(sa.select(link.c.said, link.c.held).where(link.c.id == link_id)).first()
-    if row is None or row.said is None or row.held is None:
+    row = _OF.first(tx, {"agreed_on": link_id})
+    if row is None or None in row:
         return None
-    return Agreement(unpack(row.said), unpack(row.held))
+    said, held = row
+    return Agreement(unpack(said), unpack(held))
 
 
 def packed(said: Body, held: Body) -> dict[str, bytes]:
@@ -81,7 +82,7 @@ def sent(tx: sa.Connection, delivery_id: int, one: Dispatch) -> None:
     """Note what a delivery sends for a link, instead of what it sent before."""
     values = {"at": one.at, "mappings": one.mappings, "hash": one.hash, "body": pack(one.body)}
     key = {"delivery_id": delivery_id, "link_id": one.link_id}
-    tx.execute(_SEND[tx.dialect.name], {**key, **values})
+    _SEND[tx.dialect.name].run(tx, {**key, **values})
 
 
 def dispatches(tx: sa.Connection, delivery_id: int) -> list[Dispatch]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
 from fhirsvc.errors import Category, FhirsvcError
+from fhirsvc.store.prepared import Prepared
 from fhirsvc.store.received import conflict
 
 # How a conflict was decided: ours, theirs, or {"value": …} for something else.
 Resolution = str | dict[str, Any]
 
-# Every turn runs this: making a statement costs more than running it.
-_OPEN_OF_RECORD = (
+_OPEN_OF_RECORD = Prepared(
     sa.select(conflict)
     .where(
         conflict.c.connection_id == sa.bindparam("kept_of"),
@@ -75,7 +76,7 @@ def of_link(tx: sa.Connection, link_id: int) -> list[Conflict]:
 def open_of_record(tx: sa.Connection, connection_id: int, key: tuple[str, str]) -> list[Conflict]:
     """The open conflicts of a record at one connection."""
     named = {"kept_of": connection_id, "of_type": key[0], "of_id": key[1]}
-    return [_of(row) for row in tx.execute(_OPEN_OF_RECORD, named)]
+    return [_of(SimpleNamespace(**one)) for one in _OPEN_OF_RECORD.mappings(tx, named)]
 
 
 def keep(
@@ -192,7 +193,7 @@ def _text(value: Any) -> str | None:
     return None if value is None else orjson.dumps(value).decode()
 
 
-def _of(row: sa.Row[Any]) -> Conflict:
+def _of(row: Any) -> Conflict:
     ours = Side(_json(row.ours), str(row.ours_version), row.ours_by, row.ours_at)
     theirs = Side(_json(row.theirs), row.theirs_version, row.theirs_by, row.theirs_at)
     return Conflict(

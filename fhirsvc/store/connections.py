@@ -13,19 +13,23 @@ import orjson
 import sqlalchemy as sa
 
 from fhirsvc.errors import Category, FhirsvcError
+from fhirsvc.store.prepared import Prepared
 from fhirsvc.store.tables import connection, refusal
 
 AUTHS = ("none", "basic", "bearer", "oauth2", "smart")
 STATES = ("active", "paused", "stopped")
 MOST_LANES = 64  # deliveries that run at the same time
 _JSON = ("options", "tls", "rungs", "inbound")
-# Every turn runs these: making a statement costs more than running it.
-_BY_ID = sa.select(connection).where(connection.c.id == sa.bindparam("known_as"))
-_STATE_OF = sa.select(connection.c.state).where(connection.c.id == sa.bindparam("known_as"))
-_ANSWERED = (
-    sa.update(connection)
-    .where(connection.c.id == sa.bindparam("known_as"), connection.c.failures > 0)
-    .values(failures=0)
+_IS_IT = connection.c.id == sa.bindparam("known_as")
+_BY_ID = Prepared(sa.select(connection).where(_IS_IT))
+_STATE_OF = Prepared(sa.select(connection.c.state).where(_IS_IT))
+_ANSWERED = Prepared(
+    sa.update(connection).where(_IS_IT, connection.c.failures > 0).values(failures=0)
+)
+_REFUSED = Prepared(
+    sa.select(refusal.c.resource_type, refusal.c.interaction).where(
+        refusal.c.connection_id == sa.bindparam("known_as")
+    )
 )
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 
@@ -77,7 +81,7 @@ class Connection(NewConnection):
     capability_at: float | None = None
 
 
-def _of(row: sa.RowMapping) -> Connection:
+def _of(row: Mapping[str, Any] | sa.RowMapping) -> Connection:
     return Connection(**{**row, **{name: orjson.loads(row[name]) for name in _JSON}})
 
 
@@ -161,16 +165,16 @@ def get(tx: sa.Connection, name: str) -> Connection:
 
 def by_id(tx: sa.Connection, connection_id: int) -> Connection:
     """The connection with this id; NOT_FOUND when there is none."""
-    found = tx.execute(_BY_ID, {"known_as": connection_id}).mappings().first()
-    if found is None:
+    found = _BY_ID.mappings(tx, {"known_as": connection_id})
+    if not found:
         raise FhirsvcError(Category.NOT_FOUND, "no such connection", f"connection {connection_id}")
-    return _of(found)
+    return _of(found[0])
 
 
 def state_of(tx: sa.Connection, connection_id: int) -> str | None:
     """Whether a connection is active, paused or stopped; None when there is none with this id."""
-    found: str | None = tx.execute(_STATE_OF, {"known_as": connection_id}).scalar()
-    return found
+    found = _STATE_OF.first(tx, {"known_as": connection_id})
+    return None if found is None else str(found[0])
 
 
 def everyone(tx: sa.Connection) -> list[Connection]:
@@ -209,12 +213,7 @@ def refuse(
 
 def refused(tx: sa.Connection, connection_id: int) -> frozenset[tuple[str, str]]:
     """What an EHR was learned not to take: (resource, interaction)."""
-    rows = tx.execute(
-        sa.select(refusal.c.resource_type, refusal.c.interaction).where(
-            refusal.c.connection_id == connection_id
-        )
-    )
-    return frozenset((row[0], row[1]) for row in rows)
+    return frozenset(_REFUSED.rows(tx, {"known_as": connection_id}))
 
 
 def set_state(tx: sa.Connection, connection_id: int, state: str) -> None:
@@ -238,4 +237,4 @@ def rest(tx: sa.Connection, connection_id: int, until: float) -> None:
 
 def answered(tx: sa.Connection, connection_id: int) -> None:
     """The connection works: forget its failures."""
-    tx.execute(_ANSWERED, {"known_as": connection_id})
+    _ANSWERED.run(tx, {"known_as": connection_id})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import sqlalchemy as sa
 
 from fhirsvc.errors import Category, FhirsvcError
+from fhirsvc.store.group_commit import GroupCommit
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -23,6 +24,7 @@ RACES = 5  # how often a transaction that lost a race is tried again
 # ends its session. Well before others take over what it has in hand.
 # https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-IDLE-IN-TRANSACTION-SESSION-TIMEOUT
 IDLE_S = 6.0
+LEADERS = 4  # transactions run together at a time, where several can write
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -48,6 +50,8 @@ class Database:
         self._hasty_writer = self._hasty.execution_options(writes=True)
         # SQLite's own way to wait for another writer is to sleep and look again.
         self._queue = threading.Lock() if self.is_sqlite else nullcontext()
+        leaders = 1 if self.is_sqlite else LEADERS
+        self._group = GroupCommit(self.write, self.run, _is_race, leaders)
 
     def _make_engine(self, synchronous: str, foreign_keys: str = "ON") -> sa.Engine:
         # Parameters hold record bodies: never in an error's text.
@@ -108,6 +112,13 @@ class Database:
                 if not remaining or not _is_race(error):
                     raise
         raise AssertionError("the last round returns or raises")
+
+    def run_together(self, work: Callable[[sa.Connection], T], *, durable: bool = True) -> T:
+        """The same in a transaction that ``work`` may share with what other threads run together.
+
+        For what many threads do often and is done soon: :mod:`fhirsvc.store.group_commit`.
+        """
+        return self._group.run(work, durable=durable)
 
     def upgrade(self, revision: str = "head") -> None:
         """Bring the schema to ``revision``; does nothing when it is there already."""
@@ -190,10 +201,13 @@ def _migrate(connection: sa.Connection, revision: str) -> None:
     command.upgrade(config, revision)
 
 
-def _is_race(error: sa.exc.DBAPIError) -> bool:
+def _is_race(error: BaseException) -> bool:
     if isinstance(error, sa.exc.IntegrityError):
         return True
-    return getattr(error.orig, "sqlstate", None) in ("40001", "40P01")  # PostgreSQL, appendix A
+    return getattr(getattr(error, "orig", None), "sqlstate", None) in (
+        "40001",
+        "40P01",
+    )  # PostgreSQL, appendix A
 
 
 def _alembic() -> Config:

@@ -6,12 +6,13 @@ It is over 300 lines because no change of state may be made anywhere else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
 
 from fhirsvc.store import pairs
+from fhirsvc.store.prepared import Prepared
 from fhirsvc.store.records import RecordKey
 from fhirsvc.store.tables import (
     REOPENING,
@@ -26,7 +27,6 @@ CHUNK = 1000  # ids in one statement: databases limit the number of parameters
 # What a delivery waits for: ("link", "Patient", "client.c-001") or ("record", "client", "c-001").
 Wait = tuple[str, str, str]
 UNSENT = ("pending", "held", "dead")
-# Every write that makes something runs these: making a statement costs more than running it.
 _WAITING = (
     sa.select(delivery_wait.c.delivery_id)
     .where(pairs.bound((delivery_wait.c.kind, delivery_wait.c.type, delivery_wait.c.id), "came"))
@@ -38,9 +38,11 @@ _ITS_CONNECTION = (
     .where(delivery.c.id == delivery_wait.c.delivery_id)
     .scalar_subquery()
 )
-_WAITING_ON = _WAITING.where(_ITS_CONNECTION == sa.bindparam("waiting_on"))
+_WAITING_ANYWHERE = Prepared(_WAITING)
+_WAITING_ON = Prepared(_WAITING.where(_ITS_CONNECTION == sa.bindparam("waiting_on")))
 _RECORD = sa.insert(delivery_event)
-_END = sa.update(delivery).where(delivery.c.id == sa.bindparam("ended"))
+_RECORD_ONE = Prepared(_RECORD)
+_END = Prepared(sa.update(delivery).where(delivery.c.id == sa.bindparam("ended")))
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ class Delivery:
     def record(self) -> RecordKey:
         """Type and id of the record."""
         return self.record_type, self.record_id
+
+
+COLUMNS = [delivery.c[one.name] for one in fields(Delivery)]
 
 
 @dataclass(frozen=True)
@@ -145,12 +150,12 @@ def release(
     wanted = sorted(set(came))
     if not wanted:
         return 0
+    came_ = pairs.values("came", wanted)
     if connection_id is None:
-        waiting = tx.execute(_WAITING, pairs.values("came", wanted))
+        waiting = _WAITING_ANYWHERE.rows(tx, came_)
     else:
-        named = {"waiting_on": connection_id, **pairs.values("came", wanted)}
-        waiting = tx.execute(_WAITING_ON, named)
-    return wake(tx, list(waiting.scalars()), now)
+        waiting = _WAITING_ON.rows(tx, {"waiting_on": connection_id, **came_})
+    return wake(tx, [row[0] for row in waiting], now)
 
 
 def wake(tx: sa.Connection, ids: Sequence[int], now: float) -> int:
@@ -273,7 +278,7 @@ def end(tx: sa.Connection, taken: Delivery, change: Change, now: float) -> None:
     """Make a change to a delivery that its owner has in hand, locked: it waits for nothing."""
     values = _values(change, now)
     values["attempts"] = taken.attempts + change.failed
-    tx.execute(_END, {"ended": taken.id, **values})
+    _END.run(tx, {"ended": taken.id, **values})
     record_events(tx, [(taken.id, "sending", change)], taken.owner, now)
 
 
@@ -302,18 +307,19 @@ def record_events(
         step = (before, change.state)
         if step not in TRANSITIONS and not (change.reopens and step == REOPENING):
             raise AssertionError(f"no transition from {before!r} to {change.state!r}")
-    tx.execute(
-        _RECORD,
-        [
-            {
-                "delivery_id": delivery_id,
-                "at": now,
-                "from_state": before,
-                "to_state": change.state,
-                "category": change.category,
-                "reason": change.reason[:REASON_LENGTH],
-                "executor": executor,
-            }
-            for delivery_id, before, change in moves
-        ],
-    )
+    events = [
+        {
+            "delivery_id": delivery_id,
+            "at": now,
+            "from_state": before,
+            "to_state": change.state,
+            "category": change.category,
+            "reason": change.reason[:REASON_LENGTH],
+            "executor": executor,
+        }
+        for delivery_id, before, change in moves
+    ]
+    if len(events) == 1:
+        _RECORD_ONE.run(tx, events[0])
+    else:
+        tx.execute(_RECORD, events)

@@ -6,40 +6,17 @@ It is over 300 lines because a link and its attempts are looked for from many si
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import sqlalchemy as sa
 
 from fhirsvc.store import pairs
+from fhirsvc.store.prepared import Prepared
 from fhirsvc.store.records import RecordKey
 from fhirsvc.store.tables import attempt, link
 
 Local = tuple[str, str]  # resource type, local id
-# What a Link is made of; the bodies of the last agreement are read when they are needed.
-COLUMNS = [one for one in link.c if one.name not in ("said", "held")]
-# Every turn runs these: making a statement costs more than running it.
-_OF = sa.select(*COLUMNS).where(
-    link.c.connection_id == sa.bindparam("linked_on"),
-    pairs.bound((link.c.resource_type, link.c.local_id), "locals"),
-)
-_OF_RECORD = (
-    sa.select(*COLUMNS)
-    .where(
-        link.c.connection_id == sa.bindparam("linked_on"),
-        link.c.record_type == sa.bindparam("of_type"),
-        link.c.record_id == sa.bindparam("of_id"),
-    )
-    .order_by(link.c.id)
-)
-_ADD = sa.insert(link).returning(*COLUMNS)
-_BEGIN = sa.insert(attempt).returning(attempt.c.id)
-_END = (
-    sa.update(attempt)
-    .where(attempt.c.id == sa.bindparam("ended"))
-    .values(status=sa.func.coalesce(sa.bindparam("answered"), attempt.c.status), body=None)
-)
 _NO_AGREEMENT: Mapping[str, bytes] = {}
-_ACK = sa.update(link).where(link.c.id == sa.bindparam("acked"))
 
 
 @dataclass(frozen=True)
@@ -70,6 +47,10 @@ class Link:
         return self.resource_type, self.local_id
 
 
+# The bodies of the last agreement are read when they are needed.
+COLUMNS = [link.c[one.name] for one in fields(Link)]
+
+
 @dataclass(frozen=True)
 class Attempt:
     """A write whose outcome is not known; ``settle_at`` epoch s is when looking makes sense."""
@@ -84,19 +65,50 @@ class Attempt:
     settle_at: float
 
 
+_OF = Prepared(
+    sa.select(*COLUMNS).where(
+        link.c.connection_id == sa.bindparam("linked_on"),
+        pairs.bound((link.c.resource_type, link.c.local_id), "locals"),
+    )
+)
+_OF_RECORD = Prepared(
+    sa.select(*COLUMNS)
+    .where(
+        link.c.connection_id == sa.bindparam("linked_on"),
+        link.c.record_type == sa.bindparam("of_type"),
+        link.c.record_id == sa.bindparam("of_id"),
+    )
+    .order_by(link.c.id)
+)
+_ADD = Prepared(sa.insert(link).returning(*COLUMNS))
+_ACK = Prepared(sa.update(link).where(link.c.id == sa.bindparam("acked")))
+_OPEN_ATTEMPTS = Prepared(
+    sa.select(*(attempt.c[one.name] for one in fields(Attempt))).where(
+        attempt.c.link_id.in_(sa.bindparam("of_links", expanding=True)),
+        attempt.c.outcome == "unknown",
+    )
+)
+_BEGIN = Prepared(sa.insert(attempt).returning(attempt.c.id))
+_END = Prepared(
+    sa.update(attempt)
+    .where(attempt.c.id == sa.bindparam("ended"))
+    .values(status=sa.func.coalesce(sa.bindparam("answered"), attempt.c.status), body=None)
+)
+
+
 def of(tx: sa.Connection, connection_id: int, wanted: Iterable[Local]) -> dict[Local, Link]:
     """The links of these local resources, as far as there are any."""
     keys = sorted(set(wanted))
     if not keys:
         return {}
-    rows = tx.execute(_OF, {"linked_on": connection_id, **pairs.values("locals", keys)}).mappings()
-    return {(row["resource_type"], row["local_id"]): Link(**row) for row in rows}
+    rows = _OF.rows(tx, {"linked_on": connection_id, **pairs.values("locals", keys)})
+    return {one.local: one for one in (Link(*row) for row in rows)}
 
 
 def of_record(tx: sa.Connection, connection_id: int, key: RecordKey) -> list[Link]:
     """Every link that ever belonged to a record, in the order they were made."""
     named = {"linked_on": connection_id, "of_type": key[0], "of_id": key[1]}
-    return [Link(**row) for row in tx.execute(_OF_RECORD, named).mappings()]
+    return [Link(*row) for row in _OF_RECORD.rows(tx, named)]
 
 
 def by_remote(
@@ -159,8 +171,8 @@ def add(
     identifier: tuple[str, str],
 ) -> Link:
     """Make the link of one resource of a record, by its business identifier (system, value)."""
-    row = tx.execute(
-        _ADD,
+    (row,) = _ADD.rows(
+        tx,
         {
             "connection_id": connection_id,
             "resource_type": local[0],
@@ -172,29 +184,14 @@ def add(
             "record_id": key[1],
         },
     )
-    return Link(**row.mappings().one())
+    return Link(*row)
 
 
 def open_attempts(tx: sa.Connection, link_ids: Iterable[int]) -> dict[int, Attempt]:
     """The attempts of unknown outcome, by link id: at most one each."""
-    rows = tx.execute(
-        sa.select(attempt).where(
-            attempt.c.link_id.in_(sorted(set(link_ids))), attempt.c.outcome == "unknown"
-        )
-    )
-    return {
-        row.link_id: Attempt(
-            row.id,
-            row.link_id,
-            row.delivery_id,
-            row.method,
-            row.hash,
-            row.version,
-            row.body or "{}",
-            row.settle_at,
-        )
-        for row in rows
-    }
+    ids = sorted(set(link_ids))
+    rows = _OPEN_ATTEMPTS.rows(tx, {"of_links": ids}) if ids else []
+    return {one.link_id: one for one in (Attempt(*row) for row in rows)}
 
 
 @dataclass(frozen=True)
@@ -243,8 +240,8 @@ def begin(
     settle_at: float,
 ) -> int:
     """Note a write before it is made; ``sent`` is (hash, record version, body). Returns its id."""
-    made: int = tx.execute(
-        _BEGIN,
+    (row,) = _BEGIN.rows(
+        tx,
         {
             "link_id": link_id,
             "delivery_id": delivery_id,
@@ -257,8 +254,8 @@ def begin(
             "settle_at": settle_at,
             "outcome": "unknown",
         },
-    ).scalar_one()
-    return made
+    )
+    return int(row[0])
 
 
 def end(
@@ -275,7 +272,7 @@ def end(
     A status noted before stays when there is none now: what was looked for later was answered then.
     """
     values = {"outcome": outcome, "ended_at": now, "response": response, "answered": status}
-    tx.execute(_END, {"ended": attempt_id, **values})
+    _END.run(tx, {"ended": attempt_id, **values})
 
 
 def unsettled(
@@ -327,8 +324,8 @@ def ack(
     An acked hash of None says that it is ours but holds something else than we want. A new
     ``agreement`` comes from :func:`fhirsvc.store.agreements.packed`; without one the last stands.
     """
-    tx.execute(
-        _ACK,
+    _ACK.run(
+        tx,
         {
             "acked": link_id,
             "remote_id": remote[0],

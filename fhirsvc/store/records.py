@@ -10,18 +10,19 @@ import sqlalchemy as sa
 
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.store import pairs
+from fhirsvc.store.prepared import Prepared
 from fhirsvc.store.tables import record, record_version
 
 RecordKey = tuple[str, str]  # type, id
 _KEY = (record.c.type, record.c.id)
 
-# Every turn runs these: making a statement costs more than running it.
 _OF = sa.select(record_version).where(
     record_version.c.type == sa.bindparam("of_type"),
     record_version.c.id == sa.bindparam("of_id"),
 )
-_CURRENT = _OF.order_by(record_version.c.version.desc()).limit(1)
-_NUMBERED = _OF.where(record_version.c.version == sa.bindparam("numbered"))
+_CURRENT = Prepared(_OF.order_by(record_version.c.version.desc()).limit(1))
+_NUMBERED = Prepared(_OF.where(record_version.c.version == sa.bindparam("numbered")))
+_PRESENT = Prepared(sa.select(*_KEY).where(pairs.bound(_KEY, "wanted")))
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,7 @@ def present(tx: sa.Connection, keys: Iterable[RecordKey]) -> set[RecordKey]:
     wanted = sorted(set(keys))
     if not wanted:
         return set()
-    found = tx.execute(sa.select(record.c.type, record.c.id).where(pairs.among(_KEY, wanted)))
-    return {(row.type, row.id) for row in found}
+    return {(row[0], row[1]) for row in _PRESENT.rows(tx, pairs.values("wanted", wanted))}
 
 
 def clients(tx: sa.Connection, keys: Iterable[RecordKey]) -> set[str]:
@@ -117,12 +117,12 @@ def version(tx: sa.Connection, key: RecordKey, number: int | None = None) -> Ver
     """One version of a record, the current one without ``number``; NOT_FOUND when there is none."""
     named = {"of_type": key[0], "of_id": key[1]}
     if number is None:
-        row = tx.execute(_CURRENT, named).mappings().first()
+        row = _CURRENT.first(tx, named)
     else:
-        row = tx.execute(_NUMBERED, {**named, "numbered": number}).mappings().first()
+        row = _NUMBERED.first(tx, {**named, "numbered": number})
     if row is None:
         raise FhirsvcError(Category.NOT_FOUND, "no such record", "/".join(key))
-    return Version(**row)
+    return Version(*row)
 
 
 def history(tx: sa.Connection, key: RecordKey) -> list[Version]:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from fhirsvc.store import deliveries
 from fhirsvc.store.deliveries import Change, Delivery
+from fhirsvc.store.prepared import Prepared
 from fhirsvc.store.tables import attempt, connection, delivery, delivery_wait, record
 
 OUTDATED = Change("superseded", reason="a newer version was accepted")
@@ -45,12 +46,15 @@ def _due() -> sa.Select[Any]:
     )
 
 
-# Every turn runs these: making a statement costs more than running it.
-_END_WAITS = sa.delete(delivery_wait).where(
-    delivery_wait.c.delivery_id == sa.bindparam("of_delivery")
+_END_WAITS = Prepared(
+    sa.delete(delivery_wait).where(delivery_wait.c.delivery_id == sa.bindparam("of_delivery"))
 )
-_TAKE = sa.update(delivery).where(delivery.c.id == _due().scalar_subquery()).returning(delivery)
-_HELD = (
+_TAKE = Prepared(
+    sa.update(delivery)
+    .where(delivery.c.id == _due().scalar_subquery())
+    .returning(*deliveries.COLUMNS)
+)
+_HELD = Prepared(
     sa.select(delivery.c.revision)
     .where(
         delivery.c.id == sa.bindparam("taken"),
@@ -69,11 +73,11 @@ def claim(tx: sa.Connection, connection_id: int, owner: str, now: float) -> Deli
     its versions arrive in order.
     """
     values = {"state": "sending", "owner": owner, "updated_at": now, "category": "", "reason": ""}
-    row = tx.execute(_TAKE, {"due_on": connection_id, "now": now, **values}).mappings().first()
+    row = _TAKE.first(tx, {"due_on": connection_id, "now": now, **values})
     if row is None:
         return None
-    taken = Delivery(**row)
-    tx.execute(_END_WAITS, {"of_delivery": taken.id})
+    taken = Delivery(*row)
+    _END_WAITS.run(tx, {"of_delivery": taken.id})
     deliveries.record_events(tx, [(taken.id, "pending", Change("sending"))], owner, now)
     return taken
 
@@ -84,8 +88,8 @@ def is_held_by(tx: sa.Connection, delivery_id: int, owner: str) -> bool:
 
 
 def _revision_held(tx: sa.Connection, delivery_id: int, owner: str) -> int | None:
-    found: int | None = tx.execute(_HELD, {"taken": delivery_id, "held_by": owner}).scalar()
-    return found
+    found = _HELD.first(tx, {"taken": delivery_id, "held_by": owner})
+    return None if found is None else int(found[0])
 
 
 def finish(tx: sa.Connection, taken: Delivery, change: Change, now: float) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 
 import pytest
+import requests
 from authority import Authority
 from certificates import Issuer
 from cryptography.hazmat.primitives import serialization
 from logins import client_for, read_one
+from requests.adapters import HTTPAdapter
 
-from fhirsvc.ehr.transport import Tls, is_private, origin
+from fhirsvc.ehr.transport import Limits, Tls, Transport, is_private, origin
 
 # In TLS 1.3 the alert comes after our request was written, and the close may overtake it: then all
 # that is known is that the connection broke.
@@ -218,3 +221,56 @@ def test_origins(one, other, same):
 def test_what_nobody_can_listen_to(url, private):
     """https, or this machine."""
     assert is_private(url) is private
+
+
+ADDRESSES = (
+    "http://ehr.test/fhir/Patient",
+    "https://ehr.test:8443/fhir/R4/Patient/a-1.b",
+    "http://127.0.0.1:80/fhir/metadata",
+    "http://EHR.test/fhir/Patient",
+    "http://ehr.test/fhir/../Patient",
+    "http://ehr.test/fhir/Patient?page=2&x=ü",
+    "http://ehr.test/fhir/Pa tient/%41",
+    "http://ehr.test",
+)
+BODIES = (None, b"", b'{"a": 1}', {"grant_type": "x"})
+PARAMS = (None, {}, {"identifier": "urn:x|a b+c&d=ü~", "_count": "5"})
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE"])
+@pytest.mark.parametrize("params", PARAMS)
+@pytest.mark.parametrize("data", BODIES)
+def test_what_is_sent_is_what_requests_would_send(method, params, data):
+    """Address, headers and body, whether it takes the short way there or not."""
+    sent = []
+
+    class Wire(HTTPAdapter):
+        def send(self, request, **_named):
+            sent.append(request)
+            raise requests.ConnectionError
+
+    transport = Transport(Limits(), time.monotonic)
+    transport.session.mount("http://", Wire())
+    transport.session.mount("https://", Wire())
+    headers = {"Accept": "a/b", "content-type": "c/d", "X-Correlation-Id": "e"}
+    for url in ADDRESSES:
+        transport.send(method, url, headers, params=params, data=data)
+        asked = requests.Request(method, url, headers, data=data, params=params)
+        wanted = transport.session.prepare_request(asked)
+        got = sent.pop()
+        assert (got.method, got.url, dict(got.headers)) == (
+            method,
+            wanted.url,
+            {**wanted.headers},
+        )
+        assert (got.body or None) == (wanted.body or None)
+    transport.close()
+
+
+def test_a_header_that_would_be_two_is_not_sent():
+    """A version from an EHR that has a line break in it ends in no exception."""
+    transport = Transport(Limits(), time.monotonic)
+    answer = transport.send("GET", "http://127.0.0.1:9/fhir", {"If-Match": "a\r\nX-Other: b"})
+    transport.close()
+
+    assert (answer.status, answer.problem) == (None, "reset")
