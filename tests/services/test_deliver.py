@@ -409,13 +409,13 @@ def test_a_process_that_stood_still_does_not_send(house, monkeypatch):
     """When noting the attempt took so long that others may be looking for it, nothing is sent."""
     house.accept(client())
     taken = house.database.run(lambda tx: turns.claim(tx, 1, "me", house.clock()))
-    run = house.database.run
+    run = house.database.run_together
 
     def slow(work, *, durable=True):
         house.clock.now += 300 * durable
         return run(work, durable=durable)
 
-    monkeypatch.setattr(house.database, "run", slow)
+    monkeypatch.setattr(house.database, "run_together", slow)
 
     assert house.deliverer.run(taken) is None
     assert house.wire.seen == []
