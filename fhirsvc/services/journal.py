@@ -18,6 +18,7 @@ from fhirsvc.store.agreements import Dispatch
 from fhirsvc.store.database import Database
 from fhirsvc.store.deliveries import Delivery
 from fhirsvc.store.links import Link, Local
+from fhirsvc.store.turns import Held
 
 T = TypeVar("T")
 RESPONSE_LENGTH = 20_000  # characters of an OperationOutcome that are kept
@@ -68,10 +69,10 @@ class LinkJournal:
         """Raise when this turn may write nothing any more."""
         if not self._is_alive():
             raise LostClaimError
-        self._run(self._check)
+        self._run(lambda _, held: self._check(held))
 
-    def _check(self, tx: sa.Connection) -> None:
-        if connections.state_of(tx, self._taken.connection_id) == "stopped":
+    def _check(self, held: Held) -> None:
+        if held.connection_state == "stopped":
             raise StoppedError
 
     def begin(self, method: str, wanted: Wanted) -> int:
@@ -80,8 +81,8 @@ class LinkJournal:
             raise LostClaimError
         now = self._clock()
 
-        def note(tx: sa.Connection) -> tuple[int, Link]:
-            self._check(tx)
+        def note(tx: sa.Connection, held: Held) -> tuple[int, Link]:
+            self._check(held)
             link = self._linked(tx)
             sent = Dispatch(link.id, now, self._mappings, wanted.hash, dict(wanted.body))
             agreements.sent(tx, self._taken.id, sent)
@@ -108,18 +109,20 @@ class LinkJournal:
         body = answer.body if answer else None
         response = orjson.dumps(body).decode()[:RESPONSE_LENGTH] if body else None
         now = self._clock()
-        self._run(lambda tx: links.end(tx, attempt, outcome, now, status=status, response=response))
+        self._run(
+            lambda tx, _: links.end(tx, attempt, outcome, now, status=status, response=response)
+        )
 
     def unknown(self, attempt: int, settle_at: float, status: int | None) -> None:
         """Note that the effect has to be looked for, from ``settle_at`` on."""
         now = self._clock()
-        self._run(lambda tx: links.unsettled(tx, attempt, now, settle_at, status))
+        self._run(lambda tx, _: links.unsettled(tx, attempt, now, settle_at, status))
 
     def absent(self) -> None:
         """Note that what was looked for is not there: whoever refers to it calls it by name."""
         now = self._clock()
 
-        def note(tx: sa.Connection) -> None:
+        def note(tx: sa.Connection, _: Held) -> None:
             link = self._linked(tx)
             links.stand(tx, link.id, "absent")
             deliveries.release(tx, [("link", *link.local)], now, link.connection_id)
@@ -130,12 +133,12 @@ class LinkJournal:
         """Note that the EHR has it no longer."""
         now = self._clock()
 
-        def note(tx: sa.Connection) -> None:
+        def note(tx: sa.Connection, held: Held) -> None:
             if attempt is not None:
                 links.end(tx, attempt, "done", now, status=status)
             link = self._linked(tx)
             links.anew(tx, link.id)
-            connections.answered(tx, link.connection_id)
+            self._answered(tx, held)
 
         self._run(note)
 
@@ -150,7 +153,7 @@ class LinkJournal:
         """Note what the EHR holds, and wake what waited for this resource to be there."""
         now = self._clock()
 
-        def note(tx: sa.Connection) -> None:
+        def note(tx: sa.Connection, held: Held) -> None:
             if attempt is not None:
                 links.end(tx, attempt, outcome, now, status=status)
             link = self._linked(tx)
@@ -165,22 +168,25 @@ class LinkJournal:
             )
             if link.remote_id is None:
                 deliveries.release(tx, [("link", *link.local)], now, link.connection_id)
-            connections.answered(tx, link.connection_id)
+            self._answered(tx, held)
 
         self._run(note)
 
+    def _answered(self, tx: sa.Connection, held: Held) -> None:
+        if held.connection_failures:
+            connections.answered(tx, self._taken.connection_id)
+
     def _linked(self, tx: sa.Connection) -> Link:
         if self.link is None:
-            # Asked again: a transaction that lost a race is run once more.
             connection_id, (local, identifier) = self._taken.connection_id, self._resource
-            found = links.of(tx, connection_id, [local]).get(local)
-            return found or links.add(tx, connection_id, self._taken.record, local, identifier)
+            return links.of_or_add(tx, connection_id, self._taken.record, local, identifier)
         return self.link
 
-    def _run(self, note: Callable[[sa.Connection], T], *, durable: bool = False) -> T:
+    def _run(self, note: Callable[[sa.Connection, Held], T], *, durable: bool = False) -> T:
         def fenced(tx: sa.Connection) -> T:
-            if not turns.is_held_by(tx, self._taken.id, self._taken.owner):
+            held = turns.held_by(tx, self._taken.id, self._taken.owner)
+            if held is None:
                 raise LostClaimError
-            return note(tx)
+            return note(tx, held)
 
         return self._database.run_together(fenced, durable=durable)

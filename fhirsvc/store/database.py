@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.store.group_commit import GroupCommit
+from fhirsvc.store.prepared import ask
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -242,4 +243,4 @@ def _tune_sqlite(dbapi: Any, synchronous: str, foreign_keys: str) -> None:
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     writes = connection.get_execution_options().get("writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    ask(connection, "BEGIN IMMEDIATE" if writes else "BEGIN", (), lambda _: None)

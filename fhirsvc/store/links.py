@@ -5,10 +5,12 @@ It is over 300 lines because a link and its attempts are looked for from many si
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from fhirsvc.store import pairs
 from fhirsvc.store.prepared import Prepared
@@ -81,11 +83,21 @@ _OF_RECORD = Prepared(
     .order_by(link.c.id)
 )
 _ADD = Prepared(sa.insert(link).returning(*COLUMNS))
+
+
+def _adding(insert: Callable[[sa.Table], Any]) -> Prepared:
+    unless = insert(link).on_conflict_do_nothing(
+        index_elements=("connection_id", "resource_type", "local_id")
+    )
+    return Prepared(unless.returning(*COLUMNS))
+
+
+_ADD_NEW = {"sqlite": _adding(sqlite.insert), "postgresql": _adding(postgresql.insert)}
 _ACK = Prepared(sa.update(link).where(link.c.id == sa.bindparam("acked")))
 _OPEN_ATTEMPTS = Prepared(
     sa.select(*(attempt.c[one.name] for one in fields(Attempt))).where(
         attempt.c.link_id.in_(sa.bindparam("of_links", expanding=True)),
-        attempt.c.outcome == "unknown",
+        attempt.c.outcome == sa.literal("unknown", literal_execute=True),
     )
 )
 _BEGIN = Prepared(sa.insert(attempt).returning(attempt.c.id))
@@ -171,20 +183,35 @@ def add(
     identifier: tuple[str, str],
 ) -> Link:
     """Make the link of one resource of a record, by its business identifier (system, value)."""
-    (row,) = _ADD.rows(
-        tx,
-        {
-            "connection_id": connection_id,
-            "resource_type": local[0],
-            "local_id": local[1],
-            "remote_type": local[0],
-            "identifier_system": identifier[0],
-            "identifier_value": identifier[1],
-            "record_type": key[0],
-            "record_id": key[1],
-        },
-    )
+    (row,) = _ADD.rows(tx, _new(connection_id, key, local, identifier))
     return Link(*row)
+
+
+def of_or_add(
+    tx: sa.Connection,
+    connection_id: int,
+    key: RecordKey,
+    local: Local,
+    identifier: tuple[str, str],
+) -> Link:
+    """The link of one resource, made where there is none, whoever makes it at the same time."""
+    row = _ADD_NEW[tx.dialect.name].first(tx, _new(connection_id, key, local, identifier))
+    return of(tx, connection_id, [local])[local] if row is None else Link(*row)
+
+
+def _new(
+    connection_id: int, key: RecordKey, local: Local, identifier: tuple[str, str]
+) -> dict[str, Any]:
+    return {
+        "connection_id": connection_id,
+        "resource_type": local[0],
+        "local_id": local[1],
+        "remote_type": local[0],
+        "identifier_system": identifier[0],
+        "identifier_value": identifier[1],
+        "record_type": key[0],
+        "record_id": key[1],
+    }
 
 
 def open_attempts(tx: sa.Connection, link_ids: Iterable[int]) -> dict[int, Attempt]:

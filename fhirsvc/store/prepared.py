@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.sql.compiler import SQLCompiler
 
 MOST = 200  # texts that are kept of one statement: lists can have any length
+T = TypeVar("T")
 Row = tuple[Any, ...]
 _Convert = Callable[[Any], Any]
 
@@ -56,21 +58,7 @@ class Prepared:
         text = self._text(tx.dialect, values)
         if not tx.in_transaction():
             tx.begin()  # what SQLAlchemy does by itself
-        cursor = tx.connection.cursor()
-        try:
-            cursor.execute(text.sql, text.bound(values))
-            return read(text, cursor)
-        except tx.dialect.loaded_dbapi.Error as error:
-            raise sa.exc.DBAPIError.instance(
-                text.sql,
-                values,
-                error,
-                tx.dialect.loaded_dbapi.Error,
-                hide_parameters=True,
-                dialect=tx.dialect,
-            ) from error
-        finally:
-            cursor.close()
+        return ask(tx, text.sql, text.bound(values), partial(read, text))
 
     def _text(self, dialect: sa.Dialect, values: Mapping[str, Any]) -> _Text:
         lists = [len(value) for value in values.values() if isinstance(value, list)]
@@ -81,6 +69,26 @@ class Prepared:
                 self._texts.clear()
             found = self._texts[key] = _compiled(self._statement, dialect, values)
         return found
+
+
+def ask(
+    tx: sa.Connection,
+    sql: str,
+    parameters: Mapping[str, Any] | Sequence[Any],
+    read: Callable[[Any], T],
+) -> T:
+    """Run one statement and read its cursor; an error of the driver is raised as SQLAlchemy's."""
+    cursor = tx.connection.cursor()
+    driver = tx.dialect.loaded_dbapi
+    try:
+        cursor.execute(sql, parameters)
+        return read(cursor)
+    except driver.Error as error:
+        raise sa.exc.DBAPIError.instance(
+            sql, parameters, error, driver.Error, hide_parameters=True, dialect=tx.dialect
+        ) from error
+    finally:
+        cursor.close()
 
 
 @dataclass(frozen=True)

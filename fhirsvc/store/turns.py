@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,16 +17,22 @@ OUTDATED = Change("superseded", reason="a newer version was accepted")
 REJUDGED = Change("pending", reason="its scores came to say something else while it was sent")
 
 
+# In the statements themselves: what is compared with the condition of an index is a parameter for
+# which SQLite would plan anew each time that it is given, at several times the cost of the answer.
+# https://www.sqlite.org/c3ref/prepare.html
+_SENDING, _PENDING = (sa.literal(one, literal_execute=True) for one in ("sending", "pending"))
+
+
 def _due() -> sa.Select[Any]:
     busy = delivery.alias()
     blocked = sa.exists().where(
         busy.c.connection_id == delivery.c.connection_id,
         busy.c.record_type == delivery.c.record_type,
         busy.c.record_id == delivery.c.record_id,
-        busy.c.state == "sending",
+        busy.c.state == _SENDING,
     )
     trying = sa.exists().where(
-        busy.c.connection_id == delivery.c.connection_id, busy.c.state == "sending"
+        busy.c.connection_id == delivery.c.connection_id, busy.c.state == _SENDING
     )
     now = sa.bindparam("now", type_=sa.Double)
     return (
@@ -33,7 +40,7 @@ def _due() -> sa.Select[Any]:
         .join(connection, connection.c.id == delivery.c.connection_id)
         .where(
             delivery.c.connection_id == sa.bindparam("due_on"),
-            delivery.c.state == "pending",
+            delivery.c.state == _PENDING,
             delivery.c.next_at <= now,
             connection.c.state == "active",
             connection.c.rest_until <= now,
@@ -55,14 +62,24 @@ _TAKE = Prepared(
     .returning(*deliveries.COLUMNS)
 )
 _HELD = Prepared(
-    sa.select(delivery.c.revision)
+    sa.select(delivery.c.revision, connection.c.state, connection.c.failures)
+    .join(connection, connection.c.id == delivery.c.connection_id)
     .where(
         delivery.c.id == sa.bindparam("taken"),
-        delivery.c.state == "sending",
+        delivery.c.state == _SENDING,
         delivery.c.owner == sa.bindparam("held_by"),
     )
-    .with_for_update()
+    .with_for_update(of=delivery)
 )
+
+
+@dataclass(frozen=True)
+class Held:
+    """A delivery in hand: the judgement it is to send, and how its connection is right now."""
+
+    revision: int
+    connection_state: str
+    connection_failures: int
 
 
 def claim(tx: sa.Connection, connection_id: int, owner: str, now: float) -> Delivery | None:
@@ -82,14 +99,10 @@ def claim(tx: sa.Connection, connection_id: int, owner: str, now: float) -> Deli
     return taken
 
 
-def is_held_by(tx: sa.Connection, delivery_id: int, owner: str) -> bool:
-    """Whether ``owner`` still has this delivery in hand; locks the row."""
-    return _revision_held(tx, delivery_id, owner) is not None
-
-
-def _revision_held(tx: sa.Connection, delivery_id: int, owner: str) -> int | None:
+def held_by(tx: sa.Connection, delivery_id: int, owner: str) -> Held | None:
+    """What ``owner`` still has in hand; None when it has not. Locks the delivery's row."""
     found = _HELD.first(tx, {"taken": delivery_id, "held_by": owner})
-    return None if found is None else int(found[0])
+    return None if found is None else Held(*found)
 
 
 def finish(tx: sa.Connection, taken: Delivery, change: Change, now: float) -> str:
@@ -98,10 +111,10 @@ def finish(tx: sa.Connection, taken: Delivery, change: Change, now: float) -> st
     A delivery that would stay unsent is superseded when a newer version has come, and one whose
     judgement was replaced during the turn goes once more, with the new one.
     """
-    revision = _revision_held(tx, taken.id, taken.owner)
-    if revision is None:
+    held = held_by(tx, taken.id, taken.owner)
+    if held is None:
         return ""
-    is_rejudged = revision != taken.revision and change.state != "pending"
+    is_rejudged = held.revision != taken.revision and change.state != "pending"
     if (is_rejudged or change.state != "delivered") and _is_outdated(tx, taken):
         change = change if change.state == "delivered" else OUTDATED
     elif is_rejudged:
