@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
+import sqlalchemy as sa
 
 from fhirsvc.ehr.client import Client
 from fhirsvc.ehr.outgoing import Arranged
@@ -23,7 +24,17 @@ from fhirsvc.services.withdraw import Withdrawal
 from fhirsvc.store import connections, records
 from fhirsvc.store.connections import Connection
 from fhirsvc.store.database import Database
-from fhirsvc.store.deliveries import Change, Delivery
+from fhirsvc.store.deliveries import Change, Delivery, Ending
+from fhirsvc.store.records import Version
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A claimed delivery, where it goes, and the version that it brings there."""
+
+    taken: Delivery
+    connection: Connection
+    version: Version
 
 
 @dataclass(frozen=True)
@@ -45,21 +56,36 @@ class Deliverer:
     receiver: Receiver | None = None  # brings both sides together; without it a change is held
     arranger: Arranger | None = None  # what an EHR takes; without it everything goes natively
 
+    def begun(self, tx: sa.Connection, taken: Delivery) -> Begun:
+        """What the turn of a delivery begins with, read where it was claimed."""
+        connection = connections.by_id(tx, taken.connection_id)
+        return Begun(taken, connection, records.version(tx, taken.record, taken.version))
+
     def run(self, taken: Delivery) -> Change | None:
+        """:meth:`turn` of a claimed delivery, with its ending said at once."""
+        with self.database.read() as tx:
+            begun = self.begun(tx, taken)
+        ending = self.turn(begun)
+        if ending is None or isinstance(ending, Change):
+            return ending
+        with self.database.read() as tx:
+            return ending(tx)
+
+    def turn(self, begun: Begun) -> Change | Ending | None:
         """Send what a claimed delivery needs; how its turn is to end, None if it was taken away."""
         try:
-            return self._turn(taken)
+            return self._turn(begun)
         except LostClaimError:
             return None
         except StoppedError:
             return Change("pending", reason="the connection was stopped")
 
-    def _turn(self, taken: Delivery) -> Change:
-        with self.database.read() as tx:
-            connection = connections.by_id(tx, taken.connection_id)
-            version = records.version(tx, taken.record, taken.version)
-            body: Record = orjson.loads(version.body)
-            record = as_judged(tx, taken, body) if self.by_scores else body
+    def _turn(self, begun: Begun) -> Change | Ending:
+        taken, connection, version = begun.taken, begun.connection, begun.version
+        record: Record = orjson.loads(version.body)
+        if self.by_scores:
+            with self.database.read() as tx:
+                record = as_judged(tx, taken, record)
         if version.is_deleted:
             return Withdrawal(self, taken, connection, ()).run()
         if taken.as_ran:

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 import structlog
 
-from fhirsvc.services.deliver import Deliverer
+from fhirsvc.services.deliver import Begun, Deliverer
 from fhirsvc.services.ports import Clock
 from fhirsvc.store import connections, turns
 from fhirsvc.store.database import Database
-from fhirsvc.store.deliveries import Change, Delivery
+from fhirsvc.store.deliveries import Change, Delivery, Ending
 
 LANE_S = 60.0  # a lane ends after this time, so that its job in the engine does
 log = structlog.get_logger("fhirsvc.delivery")
@@ -67,29 +67,31 @@ class Lanes:
 
         The end of one turn and the claim of the next are one transaction.
         """
-        taken = self._step(connection_id, None, None)[1]
-        while taken is not None:
+        begun = self._step(connection_id, None, None)[1]
+        while begun is not None:
+            taken = begun.taken
             with self._in_hand_as(taken):
-                change = self._deliverer.run(taken)
+                ending = self._deliverer.turn(begun)
                 is_over = self._stopping or self._clock() >= until
                 next_from = None if is_over else connection_id
-                state, following = self._step(next_from, taken, change)
+                state, following = self._step(next_from, taken, ending)
             self._tell(taken, state)
             yield state
-            taken = following
+            begun = following
 
     def _step(
-        self, connection_id: int | None, taken: Delivery | None, change: Change | None
-    ) -> tuple[str, Delivery | None]:
-        """End the turn of ``taken`` with ``change``, and claim the connection's next delivery."""
+        self, connection_id: int | None, taken: Delivery | None, ending: Change | Ending | None
+    ) -> tuple[str, Begun | None]:
+        """End the turn of ``taken`` with ``ending``, and claim the connection's next delivery."""
         owner = self._owner()
 
-        def step(tx: sa.Connection) -> tuple[str, Delivery | None]:
-            now = self._clock()
-            state = turns.finish(tx, taken, change, now) if taken and change else ""
-            if connection_id is None:
-                return state, None
-            return state, turns.claim(tx, connection_id, owner, now)
+        def step(tx: sa.Connection) -> tuple[str, Begun | None]:
+            now, state = self._clock(), ""
+            if taken is not None and ending is not None:
+                change = ending if isinstance(ending, Change) else ending(tx)
+                state = turns.finish(tx, taken, change, now)
+            claimed = connection_id and turns.claim(tx, connection_id, owner, now)
+            return state, self._deliverer.begun(tx, claimed) if claimed else None
 
         return self._database.run_together(step, durable=False)
 

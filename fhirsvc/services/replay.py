@@ -13,7 +13,7 @@ from fhirsvc.ehr.search import Remote
 from fhirsvc.errors import Category
 from fhirsvc.services.turn import Turn, known
 from fhirsvc.store import agreements, links
-from fhirsvc.store.deliveries import Change
+from fhirsvc.store.deliveries import Change, Ending
 from fhirsvc.store.links import Link
 
 LARGEST = 500  # differences of one resource that are told
@@ -23,7 +23,7 @@ LARGEST = 500  # differences of one resource that are told
 class Repetition(Turn):
     """A turn that sends what its delivery sent the last time, whatever the mappings say by now."""
 
-    def run(self) -> Change:
+    def run(self) -> Change | Ending:
         """Send it; how the turn ends."""
         with self.deliverer.database.read() as tx:
             sent = agreements.dispatches(tx, self.taken.id)

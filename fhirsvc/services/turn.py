@@ -47,7 +47,7 @@ from fhirsvc.services.references import (
 )
 from fhirsvc.store import agreements, conflicts, connections, links, records
 from fhirsvc.store.connections import Connection
-from fhirsvc.store.deliveries import Change, Delivery, Wait
+from fhirsvc.store.deliveries import Change, Delivery, Ending, Wait
 from fhirsvc.store.links import Attempt, Link
 from fhirsvc.store.records import Version
 
@@ -119,15 +119,17 @@ class Turn:
     decided: dict[tuple[str, str, str], tuple[int, ...]] = field(default_factory=dict)
     learned: set[str] = field(default_factory=set)  # what the EHR turned out not to take
 
-    def run(self) -> Change:
+    def run(self) -> Change | Ending:
         """Send what the EHR does not hold yet; how the turn ends."""
-        change = self._run()
+        ending = self._run()
         if self.negotiated is None:
-            return change
+            return ending
         report = orjson.dumps(self.negotiated.arranged.report).decode()
-        return replace(change, report=report)
+        if isinstance(ending, Change):
+            return replace(ending, report=report)
+        return lambda tx: replace(ending(tx), report=report)
 
-    def _run(self) -> Change:
+    def _run(self) -> Change | Ending:
         matches = self.negotiated.matches if self.negotiated else []
         self.load([*self._own(), *(local_of(one.resource) for one in matches)])
         own = [self.links[one] for one in self._own() if one in self.links]
@@ -418,7 +420,7 @@ class Turn:
             self.deliverer.database.run(lambda tx: connections.rest(tx, self.connection.id, until))
         return Change("pending", _category(decision), self._reason(), delay, failed=True)
 
-    def end(self) -> Change:
+    def end(self) -> Change | Ending:
         """The state in which a turn that did all it could leaves the delivery."""
         if self.negotiated is not None:
             for local, why, blocks in self.negotiated.arranged.held:
@@ -436,11 +438,13 @@ class Turn:
         unlinked = {local for local in self.blocked if not self._remote(local)} - set(self._own())
         if unlinked:
             return self._wait(unlinked)
-        with self.deliverer.database.read() as tx:
-            disputed = self._disputed(tx)
-            if disputed:
-                return Change("held", str(Category.CONFLICT), disputed)
-            return Change("delivered", reason=self._left_behind(tx))
+        return self._delivered
+
+    def _delivered(self, tx: sa.Connection) -> Change:
+        disputed = self._disputed(tx)
+        if disputed:
+            return Change("held", str(Category.CONFLICT), disputed)
+        return Change("delivered", reason=self._left_behind(tx))
 
     def _disputed(self, tx: sa.Connection) -> str:
         """The elements that both sides changed, which somebody has to decide."""

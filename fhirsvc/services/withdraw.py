@@ -15,7 +15,7 @@ from fhirsvc.ehr.withdrawn import NEVER, is_withdrawn, withdrawn
 from fhirsvc.errors import Category
 from fhirsvc.services.turn import Turn, known, names
 from fhirsvc.store import agreements, links
-from fhirsvc.store.deliveries import Change
+from fhirsvc.store.deliveries import Change, Ending
 from fhirsvc.store.links import Link
 
 
@@ -29,7 +29,7 @@ class Withdrawal(Turn):
 
     left: set[tuple[str, str]] = field(default_factory=set)
 
-    def run(self) -> Change:
+    def run(self) -> Change | Ending:
         """Take back what is there; how the turn ends."""
         with self.deliverer.database.read() as tx:
             every = links.of_record(tx, self.connection.id, self.taken.record)

@@ -5,7 +5,7 @@ It is over 300 lines because no change of state may be made anywhere else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -88,6 +88,10 @@ class Change:
     reopens: bool = False  # may undo a delivered state
     waits: frozenset[Wait] = frozenset()
     report: str | None = None  # JSON: how it went and what was lost on the way; None: as it was
+
+
+# What only the transaction that ends a turn can say.
+Ending = Callable[[sa.Connection], Change]
 
 
 def create(

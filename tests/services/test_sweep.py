@@ -186,13 +186,13 @@ def test_dropped_by_its_own_lane(house, desk):
 def test_a_lane_that_fails_leaves_the_rest(house, desk, monkeypatch):
     """An error inside a lane ends the lane, and the next sweep goes on with the others."""
     house.accept(client("c-1"), client("c-2"))
-    real = house.deliverer.run
+    real = house.deliverer.turn
 
-    def fail_once(taken):
-        monkeypatch.setattr(type(house.deliverer), "run", lambda _, one: real(one))
+    def fail_once(begun):
+        monkeypatch.setattr(type(house.deliverer), "turn", lambda _, one: real(one))
         raise sa.exc.OperationalError("select", {}, Exception("gone"))
 
-    monkeypatch.setattr(type(house.deliverer), "run", lambda _, taken: fail_once(taken))
+    monkeypatch.setattr(type(house.deliverer), "turn", lambda _, begun: fail_once(begun))
     desk.sweeper.sweep()
     house.clock.now += 11
     desk.sweeper.sweep()
