@@ -151,6 +151,7 @@ class Instrument:
     higher_is_better: bool = False
     alerts: tuple[Alert, ...] = ()
     derived_from: str = ""  # canonical of the Questionnaire it was read from
+    sensitivity: str | None = None  # v3-ActCode: what having answered it at all reveals
 
     @property
     def canonical(self) -> str:

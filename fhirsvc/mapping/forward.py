@@ -127,6 +127,17 @@ class Mappings:
         """As ``forward``, with the origin of every element (a form has none: it is a file)."""
         if isinstance(record, dict) and record.get("type") == QUESTIONNAIRE:
             return [Traced(resource, ()) for resource in self._questionnaire(record)]
+        return [traced for _, traced in self.traced(record, us_core)]
+
+    def plans(self, record_type: str, us_core: int = 8) -> tuple[Plan, ...]:
+        """What makes the resources of a record type, in the order in which they are made.
+
+        :raises FhirsvcError: UNSUPPORTED where the record type has no mapping.
+        """
+        return tuple(one.plan for one in self._for({"type": record_type}, us_core))
+
+    def traced(self, record: Mapping[str, Any], us_core: int = 8) -> list[tuple[Plan, Traced]]:
+        """As ``explain`` for a record of the house, each resource with the plan that made it."""
         found = []
         whole = self._whole(record)
         for compiled in self._for(whole, us_core):
@@ -139,7 +150,7 @@ class Mappings:
                 raise
             for resource, steps in zip(out, traces, strict=True):
                 said = steps if whole is record else followed(steps, whole)
-                found.append(Traced(resource, tuple(said)))
+                found.append((compiled.plan, Traced(resource, tuple(said))))
         return found
 
     def locate(self, record: Mapping[str, Any], us_core: int = 8) -> None:

@@ -31,6 +31,7 @@ from fhirsvc.mapping.lines import did_you_mean
 from fhirsvc.mapping.shape import fits
 from fhirsvc.mapping.source import Mark, Node, parse
 from fhirsvc.mapping.tables import Systems
+from fhirsvc.records.shapes import SENSITIVITIES
 
 SUBSCALES = "urn:fhirsvc:CodeSystem:subscale"
 FOLDER = "instruments/"
@@ -209,7 +210,19 @@ def _instrument(root: Node, systems: Systems, findings: list[Finding]) -> Instru
         higher_is_better=plain.get("better") == "high",
         alerts=tuple(_alert(a) for a in plain.get("alerts", ())),
         derived_from=str(plain.get("derivedFrom", "")),
+        sensitivity=_label(raw, findings),
     )
+
+
+def _label(raw: dict[str, Node], findings: list[Finding]) -> str | None:
+    if "sensitivity" not in raw:
+        return None
+    label = str(raw["sensitivity"].value)
+    if label not in SENSITIVITIES:
+        hint = did_you_mean(label, SENSITIVITIES) or f"; it is one of {', '.join(SENSITIVITIES)}"
+        message = f"'{label}' is no 'sensitivity'{hint}"
+        findings.append(Finding("unknown-sensitivity", message, str(raw["sensitivity"].mark)))
+    return label
 
 
 def _subscale(node: Node, name: str, systems: Systems, findings: list[Finding]) -> Subscale:

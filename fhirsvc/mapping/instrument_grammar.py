@@ -33,6 +33,7 @@ INSTRUMENT = Keys(
         "better": WORD,
         "alerts": Each(Keys("an alert", _PART, {"item": WORD, "from": WHOLE, "severity": WORD})),
         "copyright": WORD,
+        "sensitivity": WORD,
         "derivedFrom": WORD,
         "answers": _ANSWERS,
         "items": Each(

@@ -15,6 +15,7 @@ from fhirsvc.mapping.grammar import read
 from fhirsvc.mapping.instrument_files import FOLDER, read_asked
 from fhirsvc.mapping.lines import MappingFile
 from fhirsvc.mapping.overlay import NO_SITE, Site
+from fhirsvc.mapping.revealing import NOTHING, Revealing, read_revealing
 from fhirsvc.mapping.source import Mark
 from fhirsvc.mapping.tables import (
     Row,
@@ -40,6 +41,7 @@ class Library:
     forms: dict[str, Form]
     files: tuple[MappingFile, ...]
     site: Site = NO_SITE
+    revealing: Revealing = NOTHING
 
 
 def read_library(texts: Mapping[str, str]) -> tuple[Library, list[Finding]]:
@@ -85,9 +87,11 @@ def read_library(texts: Mapping[str, str]) -> tuple[Library, list[Finding]]:
         if name in texts:
             findings += sources_columns(texts[name], name)
             sources |= read_sources(texts[name])
+    revealing, wrong = read_revealing(texts)
+    findings += wrong
     found = tables | more
     return Library(
-        systems, sources, found, asked.instruments, asked.forms, extended, site
+        systems, sources, found, asked.instruments, asked.forms, extended, site, revealing
     ), findings
 
 
@@ -110,8 +114,12 @@ def _instrument_tables(
     if not instruments:
         return {}
     where = {n: marks[f"instrument {n}"] for n in instruments}
-    canonicals = {n: Row(where[n], i.canonical) for n, i in instruments.items()}
-    totals = {n: Row(where[n], None, (i.total,), i.title) for n, i in instruments.items()}
+    canonicals = {
+        n: Row(where[n], i.canonical, sensitivity=i.sensitivity) for n, i in instruments.items()
+    }
+    totals = {
+        n: Row(where[n], None, (i.total,), i.title, i.sensitivity) for n, i in instruments.items()
+    }
     mark = next(iter(where.values()))
     return {
         "instrument-questionnaire": Table("instrument-questionnaire", mark, canonicals),

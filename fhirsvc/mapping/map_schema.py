@@ -110,6 +110,8 @@ def instruments_schema(library: Library) -> Schema:
     """The schema of a file of ``instruments/``: an instrument, a form, or a clinic's wording."""
     defs: dict[str, Schema] = {}
     kinds = [_shaped(shape, defs) for shape in instrument_grammar.KINDS.values()]
+    labelled = defs[_def(instrument_grammar.INSTRUMENT)]["properties"]
+    labelled["sensitivity"] = {"enum": list(SENSITIVITIES)}
     question = defs[_def(instrument_grammar.QUESTION)]
     question["properties"]["type"] = {"enum": list(instrument_grammar.QUESTION_TYPES)}
     question["anyOf"] = [{"required": [key]} for key in ("from", "each", "items")]

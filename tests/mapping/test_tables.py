@@ -72,7 +72,7 @@ def test_a_shipped_table_comes_back(name: str):
     """There and back is the same word, or the one that shares its code and is preferred."""
     table = mappings().library.tables.get(name.removeprefix("codes/").removesuffix(".yaml"))
     if table is None:
-        assert name in ("codes/systems.yaml", "codes/sources.csv")
+        assert name in ("codes/systems.yaml", "codes/sources.csv", "codes/sensitive.csv")
         return
     back = table.back()
     for word, row in table.rows.items():
