@@ -6,7 +6,19 @@ from typing import Any, ClassVar
 
 from marshmallow import validates_schema
 
-from fhirsvc.records.kinds import Boolean, Code, Date, DateTime, Enum, Key, Phone, Ref, String, Text
+from fhirsvc.records.kinds import (
+    Boolean,
+    Code,
+    Date,
+    DateTime,
+    Enum,
+    Key,
+    Phone,
+    Ref,
+    String,
+    Text,
+    reject,
+)
 from fhirsvc.records.parts import Appointment, StatusEvent
 from fhirsvc.records.rules import in_order, need_episode
 from fhirsvc.records.shapes import Many, Object, Part, Record, constant_type
@@ -43,12 +55,44 @@ REFERRAL_STATUSES = (
     "failed",
     "error",
 )
+REFERRAL_ACTIONS = (
+    "send",
+    "accept",
+    "decline",
+    "schedule",
+    "reschedule",
+    "attend",
+    "miss",
+    "cancel_visit",
+    "hold",
+    "resume",
+    "request_cancel",
+    "confirm_cancel",
+    "refuse_cancel",
+    "cancel",
+    "complete",
+    "fail",
+    "reopen",
+    "mark_error",
+)
+REFERRAL_ACTORS = ("requester", "performer")
 
 
 class ReferralEvent(StatusEvent):
-    """One step in a referral's life."""
+    """One step in a referral's life; which may follow which, ``fhirsvc/referral`` says."""
 
     status = Enum(REFERRAL_STATUSES, "The status entered", required=True)
+    action = Enum(REFERRAL_ACTIONS, "What was done")
+    actor = Enum(REFERRAL_ACTORS, "On whose side it was done")
+    by_organization_id = Ref("organization", "Which organization did it")
+    via = Enum(("page", "fhir", "cli", "api"), "By which way it was told")
+    implied = Boolean("Nobody told of it: it must have been, since what came after it was told")
+
+    @validates_schema
+    def one_doer(self, data: dict[str, Any], **_: Any) -> None:
+        """A step of somebody on our staff is not an organization's too."""
+        if "by_id" in data and "by_organization_id" in data:
+            raise reject("conflict", "is not said beside by_id", "by_organization_id")
 
 
 class Outcome(Part):

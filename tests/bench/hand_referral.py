@@ -33,6 +33,8 @@ from hand_checks import (
 )
 
 VISIT_STATUS, EVENT = codes("appointment_status"), concepts("referral_event")
+ACTION, ACTOR = concepts("referral_action"), concepts("referral_actor")
+WAY = concepts("referral_way")
 AUTHOR = concept("provenance-participant", "author", "Author")
 NOT_SAID = {"display": "Not said"}
 REQUEST_STATUS, TASK_STATUS = codes("referral_request_status"), codes("referral_task_status")
@@ -112,10 +114,14 @@ def _appointment(one: dict[str, Any], rid: str, client: str) -> dict[str, Any]:
 def _event(one: dict[str, Any], rid: str, program: str | None) -> dict[str, Any]:
     key, by = ident(one["event_id"]), one.get("by_id")
     agent: dict[str, Any] = {"type": AUTHOR}
+    if (actor := one.get("actor")) is not None:
+        agent["role"] = [ACTOR[actor]]
     if by is not None:
         agent["who"] = ref(CLINICIAN, by)
         if program is not None:
             agent["onBehalfOf"] = ref(PROGRAM, program)
+    elif (organization := one.get("by_organization_id")) is not None:
+        agent["who"] = ref(PROGRAM, organization)
     elif (by_text := one.get("by_text")) is not None:
         agent["who"] = {"display": text(by_text)}
     else:
@@ -131,6 +137,15 @@ def _event(one: dict[str, Any], rid: str, program: str | None) -> dict[str, Any]
     }
     if (reason := one.get("reason")) is not None:
         made["reason"] = [{"text": text(reason)}]
+    extensions = []
+    if (action := one.get("action")) is not None:
+        extensions.append(extension("referral-action", "valueCodeableConcept", ACTION[action]))
+    if (way := one.get("via")) is not None:
+        extensions.append(extension("told-by-way", "valueCodeableConcept", WAY[way]))
+    if (implied := one.get("implied")) is not None:
+        extensions.append(extension("implied", "valueBoolean", flag(implied)))
+    if extensions:
+        made["extension"] = extensions
     return made
 
 
