@@ -24,16 +24,20 @@ def local(resource: Resource) -> Local:
     return str(resource["resourceType"]), str(resource["id"])
 
 
+# Asked of every element: of a dict it is known at once.
+_OBJECT = (dict, Mapping)
+
+
 def leads_to(reference: object) -> Local | None:
     """What a Reference names, where that is one of ours."""
-    given = reference.get("reference") if isinstance(reference, Mapping) else None
+    given = reference.get("reference") if isinstance(reference, _OBJECT) else None
     found = _LOCAL.fullmatch(given) if isinstance(given, str) else None
     return (found[1], found[2]) if found else None
 
 
 def references(node: Any, path: str = "") -> Iterator[tuple[str, Local]]:
     """Every local reference inside, with the path of the element that holds it."""
-    if isinstance(node, Mapping):
+    if isinstance(node, _OBJECT):
         found = leads_to(node)
         if found is not None:
             yield path, found
@@ -56,7 +60,7 @@ def rewritten(node: Any, change: Change, path: str = "") -> Any:
     if isinstance(node, list):
         items = [rewritten(item, change, path) for item in node]
         return items if any(new is not old for new, old in zip(items, node, strict=True)) else node
-    if not isinstance(node, Mapping):
+    if not isinstance(node, _OBJECT):
         return node
     target = leads_to(node)
     if target is not None:
@@ -125,7 +129,7 @@ def texts(node: Any) -> Iterator[str]:
     """Every text inside."""
     if isinstance(node, str):
         yield node
-    elif isinstance(node, Mapping):
+    elif isinstance(node, _OBJECT):
         for value in node.values():
             yield from texts(value)
     elif isinstance(node, list):

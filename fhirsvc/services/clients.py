@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from fhirsvc.ehr.auth import Login, auth_for
 from fhirsvc.ehr.bucket import TokenBucket
@@ -84,6 +85,8 @@ class Clients:
         )
 
 
+_MADE_OF = attrgetter(*"base_url auth secret options tls rate burst concurrency".split())
+
+
 def _changed(before: Connection, now: Connection) -> bool:
-    names = "base_url auth secret options tls rate burst concurrency".split()
-    return any(getattr(before, name) != getattr(now, name) for name in names)
+    return bool(_MADE_OF(before) != _MADE_OF(now))

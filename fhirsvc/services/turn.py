@@ -117,6 +117,7 @@ class Turn:
     blocked: set[Local] = field(default_factory=set)
     stops: list[tuple[Local, Decision]] = field(default_factory=list)
     decided: dict[tuple[str, str, str], tuple[int, ...]] = field(default_factory=dict)
+    needs: dict[int, tuple[Resource, set[Local]]] = field(default_factory=dict)
     learned: set[str] = field(default_factory=set)  # what the EHR turned out not to take
 
     def run(self) -> Change | Ending:
@@ -146,7 +147,7 @@ class Turn:
         left = list(self.resources)
         while left:
             names = {local_of(one) for one in left}
-            level = [one for one in left if not references(one) & names - {local_of(one)}]
+            level = [one for one in left if not self._needs(one) & names - {local_of(one)}]
             left = [one for one in left if one not in level]
             prepared = [one for one in map(self._prepare, level) if one is not None]
             decision = self._send(prepared)
@@ -197,7 +198,7 @@ class Turn:
     def load(self, own: Iterable[Local]) -> None:
         """Read the links of all that is sent or referred to, and writes of unknown outcome."""
         listed = list(own)
-        wanted = {*listed, *(local for one in self.resources for local in references(one))}
+        wanted = {*listed, *(local for one in self.resources for local in self._needs(one))}
         with self.deliverer.database.read() as tx:
             self.links = links.of(tx, self.connection.id, wanted)
             known = [self.links[local].id for local in listed if local in self.links]
@@ -213,7 +214,7 @@ class Turn:
         local_hash = fingerprint(resource)
         if attempt is None and link is not None and link.acked_hash == local_hash:
             return None
-        missing = {one for one in references(resource) if not self._remote(one)}
+        missing = {one for one in self._needs(resource) if not self._remote(one)}
         if missing:
             self.blocked |= missing
             return None
@@ -242,6 +243,13 @@ class Turn:
     def _rung(self, local: Local) -> str:
         return self.negotiated.rungs[local] if self.negotiated is not None else "native"
 
+    def _needs(self, resource: Resource) -> set[Local]:
+        """What a resource of this turn refers to, looked for once."""
+        found = self.needs.get(id(resource))
+        if found is None or found[0] is not resource:
+            found = self.needs[id(resource)] = (resource, references(resource))
+        return found[1]
+
     def _remote(self, local: Local) -> str | None:
         """The reference under which the EHR knows it; None while it does not."""
         link = self.links.get(local)
@@ -249,7 +257,7 @@ class Turn:
         return self.sent.get(local, found)
 
     def _resolved(self, resource: Resource) -> Resource:
-        remote = {local: self._remote(local) or "" for local in references(resource)}
+        remote = {local: self._remote(local) or "" for local in self._needs(resource)}
         resolved: Resource = resolve(resource, remote)
         return {key: value for key, value in resolved.items() if key != "id"}
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.visitors import iterate
 
 MOST = 200  # texts that are kept of one statement: lists can have any length
 T = TypeVar("T")
@@ -33,6 +34,9 @@ class Prepared:
     def __init__(self, statement: sa.Executable) -> None:
         self._statement: Any = statement
         self._texts: dict[tuple[object, ...], _Text] = {}
+        inside: Any = statement
+        binds = (one for one in iterate(inside) if isinstance(one, sa.BindParameter))
+        self._has_lists = any(one.expanding for one in binds)
 
     def rows(self, tx: sa.Connection, values: Mapping[str, Any]) -> list[Row]:
         """Every row."""
@@ -61,8 +65,9 @@ class Prepared:
         return ask(tx, text.sql, text.bound(values), partial(read, text))
 
     def _text(self, dialect: sa.Dialect, values: Mapping[str, Any]) -> _Text:
-        lists = [len(value) for value in values.values() if isinstance(value, list)]
-        key = (dialect.name, *values, *lists)
+        key: tuple[object, ...] = (dialect.name, *values)
+        if self._has_lists:
+            key += tuple(len(value) for value in values.values() if isinstance(value, list))
         found = self._texts.get(key)
         if found is None:
             if len(self._texts) >= MOST:
