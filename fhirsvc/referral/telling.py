@@ -38,14 +38,11 @@ def written(record: Record, dialect: Dialect) -> Told:
         task["statusReason"] = {"text": record["status_reason"]}
     if said.business is not None:
         task["businessStatus"] = {"coding": [{"system": BUSINESS_STATUS, "code": said.business}]}
-    return Told(task, {"status": said.request}, abort, () if abort else alike(dialect, state))
+    return Told(task, {"status": said.request}, abort, alike(dialect, state))
 
 
 def alike(dialect: Dialect, state: State) -> tuple[State, ...]:
     """Name the other states that a dialect says with the same statuses."""
-    said = dialect.says[state]
-    return tuple(
-        one
-        for one in STATES
-        if one != state and dialect.says[one] == said and dialect.words.get(one) != ABORT
-    )
+    same = [one for one in STATES if dialect.says[one] == dialect.says[state]]
+    apart = [one for one in same if dialect.words.get(one) == ABORT]
+    return () if state in apart else tuple(one for one in same if one not in (state, *apart))
