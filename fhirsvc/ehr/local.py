@@ -26,6 +26,7 @@ def local(resource: Resource) -> Local:
 
 # Asked of every element: of a dict it is known at once.
 _OBJECT = (dict, Mapping)
+_LEAVES = frozenset({str, int, float, bool, type(None)})
 
 
 def leads_to(reference: object) -> Local | None:
@@ -62,11 +63,13 @@ def rewritten(node: Any, change: Change, path: str = "") -> Any:
         return items if any(new is not old for new, old in zip(items, node, strict=True)) else node
     if not isinstance(node, _OBJECT):
         return node
-    target = leads_to(node)
+    target = leads_to(node) if "reference" in node else None
     if target is not None:
         return change(path, target, node)
     changed = {}
     for key, old in node.items():
+        if type(old) in _LEAVES:
+            continue
         new = rewritten(old, change, f"{path}.{key}" if path else key)
         if new is not old:
             changed[key] = new

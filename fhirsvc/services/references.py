@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/references.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fhirsvc.ehr.local import Local, leads_to, rewritten
@@ -49,21 +49,22 @@ def _tag_of(resource: Resource) -> tuple[str, str]:
     return str(first["system"]), str(first["code"])
 
 
+_HOLDS = (dict, list)  # what may have a reference inside
+
+
 def references(node: Any) -> set[Local]:
     """Every local reference inside."""
-    return set(_references(node))
-
-
-def _references(node: Any) -> Iterator[Local]:
-    if isinstance(node, dict):
-        if (target := leads_to(node)) is not None:
-            yield target
-        for value in node.values():
-            if isinstance(value, dict | list):
-                yield from _references(value)
-    elif isinstance(node, list):
-        for item in node:
-            yield from _references(item)
+    found: set[Local] = set()
+    left = [node]
+    while left:
+        node = left.pop()
+        if isinstance(node, dict):
+            if "reference" in node and (target := leads_to(node)) is not None:
+                found.add(target)
+            left += [one for one in node.values() if isinstance(one, _HOLDS)]
+        elif isinstance(node, list):
+            left += [one for one in node if isinstance(one, _HOLDS)]
+    return found
 
 
 def resolve(node: Any, remote: Mapping[Local, str]) -> Any:
