@@ -202,6 +202,15 @@ sa.Index(
     sqlite_where=delivery.c.state == "pending",
     postgresql_where=delivery.c.state == "pending",
 )
+# What is due next stands at the head of this one: PostgreSQL would sort all that waits.
+sa.Index(
+    "ix_delivery_next",
+    delivery.c.connection_id,
+    delivery.c.next_at,
+    delivery.c.id,
+    sqlite_where=delivery.c.state == "pending",
+    postgresql_where=delivery.c.state == "pending",
+)
 sa.Index("ix_delivery_due", delivery.c.connection_id, delivery.c.state, delivery.c.next_at)
 sa.Index("ix_delivery_owner", delivery.c.state, delivery.c.owner)
 sa.Index("ix_delivery_record", delivery.c.record_type, delivery.c.record_id)
