@@ -48,6 +48,7 @@ from fhirsvc.services.project import US_CORE, Projector
 from fhirsvc.services.publish import Publisher, alone, unserved
 from fhirsvc.services.pull import Puller
 from fhirsvc.services.receive import Receiver
+from fhirsvc.services.refer import Referrals
 from fhirsvc.services.review import Reviewer
 from fhirsvc.services.serve import Server
 from fhirsvc.services.submit import Submitter
@@ -200,6 +201,11 @@ class Wiring:
             moved=self.moved,
             project=unserved if projector is None else projector.project,
         )
+
+    @property
+    def referrals(self) -> Referrals:
+        """Makes moves of referrals."""
+        return Referrals(self.database, self.publisher, self.clock, _new_id)
 
     @property
     def server(self) -> Server:

@@ -61,6 +61,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "conflicts": ("conflicts:conflicts", "What both sides changed: list it, decide it."),
     "review": ("review:review", "What came and waits for a person."),
+    "referral": ("referral:referral", "Referrals: where each stands, what is overdue, one move."),
     "db": ("db:db", "The database: upgrade, check."),
     "config": ("config:config", "The settings in force."),
 }
