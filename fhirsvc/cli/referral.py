@@ -153,6 +153,20 @@ def act_(
         click.echo(f"referral {id}: {made.record['status']} (version {made.version})")
 
 
+@referral.command()
+@click.argument("id")
+@click.argument("new_id")
+@json_option
+def renew(id: str, new_id: str, as_json: bool) -> None:
+    """Ask anew for what a closed one asked: a draft NEW_ID that replaces it."""
+    with house() as wiring:
+        made = wiring.referrals.renew(id, new_id)
+    if as_json:
+        say_json(_brief(made))
+    else:
+        click.echo(f"referral {new_id}: draft, replaces {id}")
+
+
 def _given(**values: Any) -> dict[str, Any] | None:
     """What was given; None when nothing was."""
     return {name: value for name, value in values.items() if value is not None} or None

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from fhirsvc.errors import Category, FhirsvcError
-from fhirsvc.referral.acting import NOBODY, By, act
+from fhirsvc.referral.acting import NOBODY, By, act, renewed
 from fhirsvc.referral.clocks import HOUSE_POLICY, Clock, Policy, due
 from fhirsvc.referral.dialects import HOUSE, Dialect
 from fhirsvc.referral.states import Action, Actor
@@ -116,10 +116,26 @@ class Referrals:
             outcome=outcome,
             dialect=dialect,
         )
+        return self._store(record, seen.version, now.date(), correlation_id)
+
+    def renew(self, id: str, new_id: str, *, correlation_id: str = "") -> Referral:
+        """Ask anew for what a closed referral asked: a draft that replaces it, to be sent.
+
+        :raises FhirsvcError: as ``get``; CONFLICT while it is open, or when there is a referral of
+            the new id; INVALID when that is no id.
+        """
+        now = datetime.fromtimestamp(self.clock(), UTC)
+        old = self.get(id, now.date())
+        record = renewed(old.record, new_id, now.isoformat(timespec="seconds"))
+        return self._store(record, 0, now.date(), correlation_id)
+
+    def _store(
+        self, record: dict[str, Any], expected: int, today: date, correlation_id: str
+    ) -> Referral:
         receipt = self.publisher.accept_one(
-            record, expected=seen.version, correlation_id=correlation_id
+            record, expected=expected, correlation_id=correlation_id
         )
-        if receipt.outcome == "refused":  # by a check of a site, which knows more than the schema
+        if receipt.outcome == "refused":  # a site's check knows more than the schema
             first = receipt.findings[0]
             raise FhirsvcError(Category.INVALID, first.message, first.where)
-        return Referral(record, receipt.version, due(record, now.date(), self.policy))
+        return Referral(record, receipt.version, due(record, today, self.policy))

@@ -92,6 +92,21 @@ def test_what_is_refused_is_said_on_one_line(loaded, args, code, said):
     assert {1} == {one["version"] for one in loaded.json("referral", "list", "--all")}
 
 
+def test_a_closed_one_is_asked_anew(loaded):
+    """A draft that replaces it; an open one is not, nor under an id that there is."""
+    (made,) = loaded.json("referral", "renew", "r-2", "r-3")
+    assert ("r-3", "draft", 1) == (made["id"], made["status"], made["version"])
+    (shown,) = loaded.json("referral", "show", "r-3")
+    assert ("r-2", "housing") == (shown["record"]["replaces_id"], shown["record"]["kind"])
+    for old, new, said in (
+        ("r-0", "r-4", "once it is closed"),
+        ("r-2", "r-0", "the current version is 1, not 0"),
+        ("r-2", "no id!", "$.id: expected"),
+    ):
+        result = loaded("referral", "renew", old, new)
+        assert (1, True) == (result.exit_code, said in result.stderr), result.stderr
+
+
 def test_an_actor_is_taken_from_the_move(loaded):
     """Whoever's it is; the requester's where it is either's."""
     loaded("referral", "act", "r-0", "cancel", "--reason", "Found a flat.")

@@ -26,7 +26,7 @@ A referral has one of fourteen states, and moves between them by one table (`fhi
 Each move is a step of the record's `history`: what was done, on whose side, by whom, when, why and
 by which way it was told. What is said with it is held to the record's schema first. A move
 that is not legal is refused, and those that are legal are named; one of the wrong side is refused
-with whose it is. Written by `tests/referral/test_page.py` (`FHIRSVC_UPDATE_GOLDENS=1`) from the
+with whose it is. `fhirsvc referral show ID` says what is legal, `act` does it. Written by `tests/referral/test_page.py` (`FHIRSVC_UPDATE_GOLDENS=1`) from the
 tables themselves.
 """
 
@@ -64,7 +64,8 @@ LOST_HEAD = """\
 ## Moves of the house that a dialect does not draw
 
 They are refused with a partner of that dialect, and the message names it. In the guides a closed
-Task stays closed: what was closed is asked anew, by a draft that replaces it. In Gravity being on
+Task stays closed: what was closed is asked anew, by a draft that replaces it (`fhirsvc referral
+renew`). In Gravity being on
 hold ends with work, by `schedule` where `resume` would lead back to `accepted`. In order workflows
 `cancel` ends where work begins: who asked then sends a second Task (code `abort`, its focus the
 first one), and the performer's answer confirms or refuses it.
