@@ -22,6 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from fhirsvc.mapping.explained import Traced
@@ -34,6 +35,7 @@ Marks = Mapping[str, Labels]
 NOTHING: Marks = {}
 _NONE: Labels = frozenset()
 _INDEX = re.compile(r"\[\d+\]")
+_REMEMBERED = 20_000  # paths recur from record to record
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,11 @@ class Sensitivity:
         """What a record reveals, by JSON path; empty for most records, and cheap then."""
         found = Revealed()
         self._of(record["type"], us_core).find(record, self.known, found.scopes, found.fields)
+        whole = found.scopes.get("$")
+        if whole:  # what all of it carries needs no second mark inside
+            found.fields = {at: of for at, of in found.fields.items() if not of <= whole}
+            inside = {at: of for at, of in found.scopes.items() if at != "$" and not of <= whole}
+            found.scopes = {"$": whole, **inside}
         return found
 
     def marked(
@@ -155,7 +162,7 @@ def _marked(
     labels = {root: set(of) for root, of in _whole(resource, revealed).items()}
     if plan.file.sensitivity is not None:
         labels.setdefault(root, set()).add(plan.file.sensitivity)
-    scopes = {path: of for path, of in revealed.scopes.items() if path != "$"}
+    inside = [(p, of) for p, of in (*revealed.scopes.items(), *revealed.fields.items()) if p != "$"]
     of_kind: dict[str, set[str]] = {}
     if plan.each is not None and (kind := _kind(plan.each.name, kinds)) is not None:
         of_kind[root] = {kind}
@@ -167,14 +174,11 @@ def _marked(
         if step.field is None:
             continue
         leaves.append(step.element)
-        for path, found in scopes.items():
+        for path, found in inside:
             if _is_below(step.field, path):
                 labels.setdefault(step.element, set()).update(found)
-                if plan.each is not None:
+                if plan.each is not None and path in revealed.scopes:
                     labels.setdefault(root, set()).update(found)
-        for path, found in revealed.fields.items():
-            if _is_below(step.field, path):
-                labels.setdefault(step.element, set()).update(found)
         kind = _kind(step.field, kinds)
         if kind is not None:
             of_kind.setdefault(step.element, set()).add(kind)
@@ -188,12 +192,18 @@ def _is_below(path: str, above: str) -> bool:
 
 
 def _kind(path: str, kinds: Mapping[str, str]) -> str | None:
-    name = _INDEX.sub("", path.removeprefix("$."))
-    while name:
-        if name in kinds:
-            return kinds[name]
-        name = name.rpartition(".")[0]
+    if kinds:
+        for name in _names(path):
+            if name in kinds:
+                return kinds[name]
     return None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _names(path: str) -> tuple[str, ...]:
+    """A field by name and those around it: ``$.a[0].b`` → ``a.b``, ``a``."""
+    steps = _INDEX.sub("", path.removeprefix("$.")).split(".")
+    return tuple(".".join(steps[:end]) for end in range(len(steps), 0, -1))
 
 
 def _narrated(
@@ -242,10 +252,12 @@ def _said_above(path: str, of: Labels, found: Marks, root: str) -> bool:
     return path != root and any(of <= found.get(a, _NONE) for a in (root, *_above(path, root)))
 
 
-def _above(path: str, root: str) -> Iterable[str]:
+@lru_cache(maxsize=_REMEMBERED)
+def _above(path: str, root: str) -> tuple[str, ...]:
     """The groups around an element, below the resource: ``Goal.target[0]``, ``Goal.target``."""
+    found: list[str] = []
     while True:
         path = path[: path.rindex("[")] if path.endswith("]") else path.rpartition(".")[0]
         if len(path) <= len(root):
-            return
-        yield path
+            return tuple(found)
+        found.append(path)
