@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 T = TypeVar("T")
-HEAD = "0008"  # the newest revision that this version knows
+HEAD = "0009"  # the newest revision that this version knows
 RACES = 5  # how often a transaction that lost a race is tried again
 # A process that stands still inside a transaction would keep its locks from all others: PostgreSQL
 # ends its session. Well before others take over what it has in hand.

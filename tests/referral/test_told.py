@@ -1,6 +1,6 @@
 """docs/referrals.md is made of the tables: moves, statuses and days are those of the code.
 
-``FHIRSVC_UPDATE_GOLDENS=1 pytest tests/referral/test_page.py`` writes it anew.
+``FHIRSVC_UPDATE_GOLDENS=1 pytest tests/referral/test_told.py`` writes it anew.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ A referral has one of fourteen states, and moves between them by one table (`fhi
 Each move is a step of the record's `history`: what was done, on whose side, by whom, when, why and
 by which way it was told. What is said with it is held to the record's schema first. A move
 that is not legal is refused, and those that are legal are named; one of the wrong side is refused
-with whose it is. `fhirsvc referral show ID` says what is legal, `act` does it. Written by `tests/referral/test_page.py` (`FHIRSVC_UPDATE_GOLDENS=1`) from the
-tables themselves.
+with whose it is. `fhirsvc referral show ID` says what is legal, `act` does it.
+Written by `tests/referral/test_told.py` (`FHIRSVC_UPDATE_GOLDENS=1`) from the tables themselves.
 """
 
 MOVES_HEAD = """\
