@@ -176,6 +176,11 @@ class TestPolicy:
         assert KIND_LIMITS["housing"].schedule == policy.kinds["housing"].schedule
         assert 5 == KIND_LIMITS["housing"].answer
 
+    def test_no_day_at_all_is_a_limit(self):
+        """0: it is due on the day itself."""
+        policy = policy_of({"housing": {"answer": 0}})
+        assert "2026-05-01" == _clocks(standing("sent", kind="housing"), policy=policy)[0][2]
+
     @pytest.mark.parametrize(
         ("changes", "where"),
         [

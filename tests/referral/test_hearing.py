@@ -12,7 +12,7 @@ from fhirsvc.errors import Category, FhirsvcError
 from fhirsvc.records import check
 from fhirsvc.referral.acting import By
 from fhirsvc.referral.dialects import BSER, BUSINESS_STATUS, DIALECTS, GRAVITY, HOUSE, PLAIN
-from fhirsvc.referral.hearing import entered, heard, read
+from fhirsvc.referral.hearing import OUTPUTS, RESULT, entered, heard, read
 from fhirsvc.referral.states import CLOSED, STATES
 from fhirsvc.referral.telling import written
 
@@ -156,6 +156,24 @@ def test_reason_appointment_and_outcome_come_along():
     )
     told = heard(standing("sent"), _task("completed"), GRAVITY, NOW, "t1", outcome=OUTCOME)
     assert OUTCOME == told.record["outcome"]
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "value", "outcome"),
+    [
+        (OUTPUTS, RESULT, {"valueReference": {"display": "Pantry"}}, "Pantry"),
+        (OUTPUTS, RESULT, {"valueCodeableConcept": {"text": "Fed"}}, "Fed"),
+        (OUTPUTS, RESULT, {"valueCodeableConcept": {"coding": [{"display": "Food"}]}}, "Food"),
+        (OUTPUTS, "additional-content", {"valueReference": {"display": "A letter"}}, None),
+        ("urn:other", RESULT, {"valueReference": {"display": "Something"}}, None),
+    ],
+)
+def test_what_an_output_tells(system: str, code: str, value: dict[str, Any], outcome: str | None):
+    """Gravity's resulting activity, in whatever words it has; no other output is an outcome."""
+    output = [{"type": {"coding": [{"system": system, "code": code}]}, **value}]
+    told = heard(standing("attended"), _task("completed", output=output), GRAVITY, NOW, "t1")
+    said = {"reported_at": NOW, "text": outcome} if outcome else None
+    assert said == told.record.get("outcome")
 
 
 def test_a_refusal_without_a_reason_is_taken_and_noted():
