@@ -433,6 +433,17 @@ def test_42_cfr_2_31_a_3_amount_and_kind__an_element_of_two_kinds_needs_both_nam
     sends(ask(consent(information=["goals", "crisis_plan"]), made=made))
 
 
+def test_42_cfr_2_31_a_3_amount_and_kind__what_is_inside_is_of_that_kind_too_holds():
+    """A sensitive line of the crisis plan needs one consent for both, not one for each."""
+    note, line = "Goal.note", "Goal.note[0]"
+    made = [Marked(goal().resource, {line: frozenset({"HIV"})}, {note: frozenset({"crisis_plan"})})]
+    pair = (consent(sensitivities=["HIV"]), consent(id="c-2", information=["crisis_plan"]))
+    decision = ask(*pair, made=made)
+    assert [one.path for one in decision.withheld] == [line, "Goal.text"]
+    both = consent(sensitivities=["HIV"], information=["crisis_plan"])
+    sends(ask(both, made=made))
+
+
 def test_42_cfr_2_31_a_3_amount_and_kind__a_copy_of_the_consent_itself_sends():
     """42 CFR 2.32 lets it go along with what is sent by it; that of another consent stays."""
     made = [Marked({"resourceType": "Consent", "id": "consent.c-1"}, {})]

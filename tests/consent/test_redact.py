@@ -162,6 +162,14 @@ def test_the_decision_says_what_went_beside():
     }
 
 
+def test_what_is_withheld_is_told_once():
+    """The whole, and not again each element of it."""
+    decision = ask(made=[goal("SUD", **{"note[0]": ["HIV"], "note": ["MH"]})])
+    assert [one.path for one in decision.withheld] == ["Goal"]
+    decision = ask(consent(), made=[goal("SUD", **{"note[0]": ["HIV"], "note": ["MH"]})])
+    assert [one.path for one in decision.withheld] == ["Goal.note", "Goal.text"]
+
+
 def _paths(node: Any, path: str) -> list[str]:
     found = [path]
     if isinstance(node, dict):
