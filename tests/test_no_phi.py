@@ -72,7 +72,7 @@ def test_a_planted_name_stays_in_bodies(database_url, tmp_path: Path):
         thread.join()
 
     log = log_path.read_text()
-    assert '"state": "dead"' in log
+    assert '"state":"dead"' in log
     assert PLANTED not in log
     assert PLANTED not in str(accepted)
     assert not any(PLANTED in one for one in fhir.seen)

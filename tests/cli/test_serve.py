@@ -137,7 +137,7 @@ def test_serve_takes_a_record_delivers_it_and_ends_cleanly(tmp_path, environment
     err = (tmp_path / "stderr.log").read_text()
     assert "Traceback" not in err
     assert record["name"] not in err
-    assert '"event": "worker_stopped"' in err
+    assert '"event":"worker_stopped"' in err
 
 
 def test_a_worker_that_fails_beside_a_server_ends_with_a_message(tmp_path, environment):
