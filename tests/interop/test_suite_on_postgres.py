@@ -28,7 +28,7 @@ pytestmark = pytest.mark.interop
 ROOT = Path(__file__).parents[2]
 ORGANIZATION = orjson.loads(shipped.demo()["organization.ndjson"].splitlines()[0])
 SUITE = ("tests/store", "tests/services", "tests/test_worker.py")
-LONGEST_S = 600
+LONGEST_S = 1200
 
 
 def test_store_services_and_worker_hold_on_postgresql(postgres: PostgresServer) -> None:
