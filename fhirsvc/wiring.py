@@ -26,6 +26,7 @@ from fhirsvc.fhir.scoring import Direction
 from fhirsvc.fhir.validate import validate
 from fhirsvc.mapping.achievement import Moved, moved_by
 from fhirsvc.mapping.forward import Mappings
+from fhirsvc.mapping.sensitive import Sensitivity
 from fhirsvc.records import check
 from fhirsvc.services.accounts import Accounts
 from fhirsvc.services.arranging import Arranger
@@ -286,7 +287,11 @@ class Wiring:
         if mappings is None:
             raise FhirsvcError(Category.UNSUPPORTED, "nothing is mapped here")
         return HandOff(
-            self.database, self.mapper, lambda: mappings().library.instruments, self.clock
+            self.database,
+            self.mapper,
+            lambda: mappings().library.instruments,
+            lambda record: Sensitivity(mappings()).revealed(record).paths,
+            self.clock,
         )
 
     @property

@@ -61,6 +61,11 @@ class Revealed:
         return bool(self.scopes or self.fields)
 
     @property
+    def paths(self) -> list[str]:
+        """Where something sensitive stands."""
+        return [*self.scopes, *self.fields]
+
+    @property
     def inside(self) -> bool:
         """Whether some elements carry what others do not."""
         return bool(self.fields) or bool(self.scopes.keys() - {"$"})

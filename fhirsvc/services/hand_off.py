@@ -31,16 +31,22 @@ US_CORE = 8
 # Whoever is named along: their own records say who they are.
 _DIRECTORY = ("staff", "organization")
 _LINE = "988 Suicide & Crisis Lifeline: call or text 988"  # https://988lifeline.org/
+# What of a plan speaks of substance use and goes into no resource: the sections say so.
+_LEFT_OUT = ("$.relapse_prevention", "$.medications")
 MEDICATIONS = "10160-0"  # LOINC, as the section
 
 
 @dataclass(frozen=True)
 class HandOff:
-    """Makes documents; ``instruments`` are the mappings' own, by name."""
+    """Makes documents; ``instruments`` are the mappings' own, by name.
+
+    ``revealing`` gives the JSON paths of a record below which something sensitive stands.
+    """
 
     database: Database
     mapper: Mapper
     instruments: Callable[[], Mapping[str, Instrument]]
+    revealing: Callable[[Record], Iterable[str]]
     clock: Clock
 
     def build(self, episode_id: str) -> Document:
@@ -67,7 +73,7 @@ class HandOff:
 
     def _build(self, chart: _Chart) -> Document:
         plan_record = chart.plan
-        if _is_sensitive(plan_record):
+        if any(not one.startswith(_LEFT_OUT) for one in self.revealing(plan_record)):
             message = "it speaks of substance use: that is told with a consent only"
             raise FhirsvcError(Category.FORBIDDEN, message, f"aftercare_plan/{plan_record['id']}")
         mapped: dict[Local, Resource] = {local_of(one): one for one in self._mapped(chart.told)}
@@ -141,7 +147,10 @@ class HandOff:
             raise FhirsvcError(category, said, "/".join(key))
         plan = max(current, key=lambda one: (str(one.get("authored_at", "")), str(one["id"])))
         client = [one for one in every if one["type"] == "client"]
-        return _Chart(plan, episode, [*client, episode, *own])
+        every = [*client, episode, *own]
+        kept = [one for one in every if one is not plan and any(self.revealing(one))]
+        told = [one for one in every if not any(one is other for other in kept)]
+        return _Chart(plan, told, kept)
 
     def _mapped(self, told: Iterable[Record]) -> Iterator[dict[str, Any]]:
         for one in told:
@@ -169,13 +178,8 @@ class _Chart:
     """The records of an episode that a handoff is made of."""
 
     plan: Record
-    episode: Record
-    every: Sequence[Record]
-
-    @property
-    def told(self) -> list[Record]:
-        """Those that may be told without a consent that covers substance use."""
-        return [one for one in self.every if not _is_sensitive(one)]
+    told: Sequence[Record]
+    kept: Sequence[Record]  # what reveals something, and stays
 
     @property
     def withheld(self) -> frozenset[str]:
@@ -186,20 +190,12 @@ class _Chart:
             "referral": "referrals",
             "episode": "problems",
         }
-        found = {
-            kinds[str(one["type"])]
-            for one in self.every
-            if _is_sensitive(one) and one["type"] in kinds
-        }
+        found = {kinds[str(one["type"])] for one in self.kept if one["type"] in kinds}
         if self.plan.get("relapse_prevention"):
             found.add("instructions")
         if any(one.get("is_mat") for one in self.plan.get("medications", ())):
             found.add("medications")
         return frozenset(found)
-
-
-def _is_sensitive(record: Record) -> bool:
-    return bool(record.get("sensitivity"))
 
 
 def _only(mapped: Mapping[Local, Resource], kind: str, record: Record) -> Resource:
@@ -276,7 +272,7 @@ def _texts(chart: _Chart) -> dict[str, tuple[tuple[str, str], ...]]:
 
 
 def _about(chart: _Chart, names: Any, plan: Resource) -> tuple[tuple[str, str], ...]:
-    born = next((one.get("birth_date") for one in chart.every if one["type"] == "client"), None)
+    born = next((one.get("birth_date") for one in chart.told if one["type"] == "client"), None)
     given = chart.plan
     rows = (
         ("Patient", names(plan["subject"])),

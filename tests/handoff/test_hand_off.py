@@ -189,6 +189,37 @@ def test_fields_that_speak_of_substance_use_are_withheld(house, hand_off):
     assert medications["emptyReason"]["coding"][0]["code"] == "withheld"
 
 
+def test_what_reveals_substance_use_needs_no_label(house, hand_off):
+    """A diagnosis, an instrument, a support say it by their codes: no record was marked."""
+    before = told(hand_off, "episode-02")
+    assert "F43.10" in before
+    diagnoses = [{"diagnosis_id": "d1", "text": PLANTED, "code": "F10.20", "code_system": "icd10"}]
+    changed(house, ("episode", "episode-02"), diagnoses=diagnoses)
+    changed(
+        house,
+        ("assessment", "assessment-02-w05"),
+        instruments=[
+            {
+                "result_id": "r1",
+                "instrument": "audit-c",
+                "total": 11,
+                "administered_at": "2026-03-05T15:10:00-05:00",
+            }
+        ],
+        impression=PLANTED,
+    )
+    after = told(hand_off, "episode-02")
+    assert all(word not in after for word in (PLANTED, "F10.20", "AUDIT-C", "audit-c"))
+    changed(
+        house,
+        ("aftercare_plan", "aftercare-02"),
+        supports=[{"support_id": "s1", "kind": "sponsor", "name": PLANTED}],
+    )
+    with pytest.raises(FhirsvcError) as refused:
+        hand_off.build("episode-02")
+    assert refused.value.category == Category.FORBIDDEN
+
+
 def test_a_plan_that_speaks_of_substance_use_is_not_handed_over(hand_off):
     """Until a consent says so: there is no rule for it yet, and no is the answer."""
     with pytest.raises(FhirsvcError) as refused:
