@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from marshmallow import validates_schema
 
@@ -39,7 +39,7 @@ REFERRAL_KINDS = (
     "case_management",
     "other",
 )
-REFERRAL_STATUSES = (
+State = Literal[
     "draft",
     "sent",
     "accepted",
@@ -54,8 +54,9 @@ REFERRAL_STATUSES = (
     "completed",
     "failed",
     "error",
-)
-REFERRAL_ACTIONS = (
+]
+Actor = Literal["requester", "performer"]
+Action = Literal[
     "send",
     "accept",
     "decline",
@@ -74,8 +75,10 @@ REFERRAL_ACTIONS = (
     "fail",
     "reopen",
     "mark_error",
-)
-REFERRAL_ACTORS = ("requester", "performer")
+]
+REFERRAL_STATUSES: tuple[State, ...] = get_args(State)
+REFERRAL_ACTIONS: tuple[Action, ...] = get_args(Action)
+REFERRAL_ACTORS: tuple[Actor, ...] = get_args(Actor)
 
 
 class ReferralEvent(StatusEvent):

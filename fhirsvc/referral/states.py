@@ -16,43 +16,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-State = Literal[
-    "draft",
-    "sent",
-    "accepted",
-    "declined",
-    "scheduled",
-    "attended",
-    "no_show",
-    "visit_cancelled",
-    "on_hold",
-    "cancel_requested",
-    "cancelled",
-    "completed",
-    "failed",
-    "error",
-]
-Actor = Literal["requester", "performer"]
-Action = Literal[
-    "send",
-    "accept",
-    "decline",
-    "schedule",
-    "reschedule",
-    "attend",
-    "miss",
-    "cancel_visit",
-    "hold",
-    "resume",
-    "request_cancel",
-    "confirm_cancel",
-    "refuse_cancel",
-    "cancel",
-    "complete",
-    "fail",
-    "reopen",
-    "mark_error",
-]
+from fhirsvc.records import referral as recorded
+
+State = recorded.State
+Action = recorded.Action
+Actor = recorded.Actor
 Need = Literal["appointment", "outcome"]
 Record = dict[str, Any]
 

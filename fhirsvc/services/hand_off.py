@@ -21,6 +21,7 @@ from fhirsvc.fhir.instruments import Instrument
 from fhirsvc.handoff.contents import contents
 from fhirsvc.handoff.document import Document, Head, document
 from fhirsvc.handoff.handed import Contents, Handed
+from fhirsvc.handoff.sections import BY_KEY
 from fhirsvc.handoff.trends import trends
 from fhirsvc.services.ports import Clock, Mapper, Record, Resource
 from fhirsvc.services.references import local_of, possible_records, references
@@ -33,7 +34,6 @@ _DIRECTORY = ("staff", "organization")
 _LINE = "988 Suicide & Crisis Lifeline: call or text 988"  # https://988lifeline.org/
 # What of a plan speaks of substance use and goes into no resource: the sections say so.
 _LEFT_OUT = ("$.relapse_prevention", "$.medications")
-MEDICATIONS = "10160-0"  # LOINC, as the section
 
 
 @dataclass(frozen=True)
@@ -227,13 +227,14 @@ def _chosen(mapped: Mapping[Local, Resource], chart: _Chart, plan: Resource) -> 
 
 def _list(plan: Resource, medications: Sequence[Resource], date: str) -> dict[str, Any]:
     """The medications as one List: https://hl7.org/fhir/R4/list.html."""
+    kind = BY_KEY["medications"]
     return {
         "resourceType": "List",
         "id": f"{plan['id']}.medications",
         "status": "current",
         "mode": "snapshot",
-        "title": "Medications, as stated",
-        "code": {"coding": [{"system": "http://loinc.org", "code": MEDICATIONS}]},
+        "title": kind.title,
+        "code": {"coding": [{"system": kind.system, "code": kind.code}]},
         "subject": plan["subject"],
         "date": date,
         "entry": [{"item": {"reference": "/".join(local_of(one))}} for one in medications],
